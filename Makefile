@@ -1,0 +1,33 @@
+# make demo   set up everything and run the main job end to end on the phantom world
+# make test   set up everything and run the tests       make lint   ruff and the type checker
+# make bench  side-by-side benchmarks                   make bench-method  5-seed comparison of methods
+SHELL := /bin/bash
+PYTHON ?= python3.11
+PY := .venv/bin/python
+STAMP := .venv/.set-up
+DEMO_ARGS ?=
+PUBLIC ?=
+
+.PHONY: setup demo test lint format bench bench-method lock clean
+.DELETE_ON_ERROR:
+
+setup: $(STAMP)
+
+# uv is used where it is installed, else it is fetched into the new environment by pip.
+# --compile-bytecode: Ray starts many processes, and each would compile torch anew without it.
+$(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: no $(PYTHON) on PATH (make PYTHON=/path/to/python3.11)"; exit 1; }
+	@set -euo pipefail; \
+	if command -v uv >/dev/null && uv --version >/dev/null 2>&1; then \
+	  uv=uv; uv venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" .venv; \
+	elif $(PYTHON) -m venv .venv 2>/dev/null; then \
+	  $(PY) -m pip install --quiet uv; uv=.venv/bin/uv; \
+	elif $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+	  $(PYTHON) -m venv --without-pip .venv; $(PYTHON) -m pip --python $(PY) install --quiet uv; uv=.venv/bin/uv; \
+	else \
+	  echo "This Python has neither venv nor pip: apt-get install python3.11-venv, then make again"; exit 1; \
+	fi; \
+	echo "Installing the locked environment into .venv (about 7 GB on disk, a few minutes on a fresh machine)"; \
+	$$uv pip sync --quiet --python $(PY) --compile-bytecode --require-hashes requirements.lock; \
+	$(PY) -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "osteoray.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
+	@touch $(STAMP)

@@ -1,0 +1,1 @@
+"""From DICOM and DXA tables to WebDataset shards, with every exclusion counted."""

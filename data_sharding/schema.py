@@ -1,8 +1,8 @@
 """The vocabulary every part shares: sample, index, manifest, ledger, predictions.
 
-Four files are the contracts between the folders; their shapes are defined here and nowhere else:
+Four files are the contracts between the folders; their shapes are defined here, nowhere else:
 
-- ``manifest.json`` beside ``*.tar`` shards, ``index.parquet`` and ``ledger.csv`` (a packed dataset);
+- ``manifest.json`` beside ``*.tar``, ``index.parquet`` and ``ledger.csv`` (a packed dataset);
 - ``predictions.parquet`` (what the models of a run said about one cohort).
 
 ``config.yaml`` belongs to `training.config` and ``metrics.json`` to `eval.metrics`.
@@ -92,7 +92,7 @@ class FlowStep(Strict):
 
 
 class Manifest(Strict):
-    """A packed dataset. Written last and renamed into place: a manifest means a complete dataset."""
+    """A packed dataset. Written last, renamed into place: a manifest means a complete dataset."""
 
     format: Literal["osteoray-manifest/1"] = MANIFEST_FORMAT
     name: str
@@ -143,7 +143,7 @@ class Manifest(Strict):
 LEDGER_COLUMNS = ("step", "unit", "item", "patient", "reason", "evidence")
 
 
-#: Columns of ``predictions.parquet`` and their pandas dtypes. One file holds one cohort and all models.
+#: Columns of ``predictions.parquet`` and their pandas dtypes. A file holds one cohort, all models.
 PREDICTION_COLUMNS = {
     "model": "string",  # teacher, student, ...
     "cohort": "string",  # asan-test, north-external, ...
@@ -171,7 +171,7 @@ def check_predictions(frame: pd.DataFrame, where: str = "predictions") -> pd.Dat
     missing = [c for c in PREDICTION_COLUMNS if c not in frame]
     if missing:
         raise ValueError(f"{where}: columns missing: {', '.join(missing)}")
-    frame = frame[list(PREDICTION_COLUMNS)].astype(PREDICTION_COLUMNS)
+    frame = frame.loc[:, list(PREDICTION_COLUMNS)].astype(PREDICTION_COLUMNS)
     bad = ~frame["probability"].between(0, 1)
     if bad.any():
         keys = ", ".join(frame.loc[bad, "key"].head(3))
@@ -199,4 +199,4 @@ def write_atomic(path: Path, data: str | bytes) -> None:
         f.write(data.encode() if isinstance(data, str) else data)
         f.flush()
         os.fsync(f.fileno())
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -1,0 +1,57 @@
+"""Train a teacher, proxy-label the public set, distil a student, predict every cohort.
+
+    python -m training ospenscreen:smoke
+    python -m training ospenscreen paths.internal=/data/shards/asan compute.workers=8
+    python -m training ospenscreen:smoke compute.launcher=local      # this process, without Ray
+    torchrun --nproc-per-node 2 -m training ospenscreen:smoke        # without Ray, two processes
+
+The same command again resumes what is unfinished. The run's folder is printed last.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from training.config import override
+from training.recipes import RECIPES, recipe
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command(help=__doc__)
+def train(
+    name: Annotated[str, typer.Argument(metavar="RECIPE", help="a recipe; --list shows them")] = "",
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar="SECTION.KEY=VALUE", help="overrides")
+    ] = None,
+    fresh: Annotated[bool, typer.Option(help="start over instead of resuming")] = False,
+    show: Annotated[bool, typer.Option(help="print the resolved configuration and stop")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="list the recipes and stop")] = False,
+) -> None:
+    """See the module's docstring."""
+    if listing or not name:
+        for known, make in RECIPES.items():
+            typer.echo(f"{known:20} {(make.__doc__ or '').strip().splitlines()[0]}")
+        raise typer.Exit(0 if listing else 2)
+    try:
+        config = override(recipe(name), changes or [])
+        if show:
+            typer.echo(config.to_yaml(), nl=False)
+            return
+        from training.launch import complete, launch, prepare
+
+        folder = prepare(config, fresh)
+        if complete(folder):
+            typer.echo(f"already complete, nothing to do: {folder}")
+            return
+        launch(config, folder)
+    except ValueError as e:
+        typer.echo(f"error: {e}", err=True)
+        raise typer.Exit(2) from e
+    typer.echo(f"run: {folder}")
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m training")

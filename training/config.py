@@ -1,0 +1,222 @@
+"""The configuration of a run: frozen, typed, and refused when a key is misspelt.
+
+A recipe (`training.recipes`) returns a `Config`; the command line changes single values:
+
+    python -m training ospenscreen:smoke student.temperature=2 compute.workers=1
+
+The resolved configuration is written as ``config.yaml`` beside the weights, and its hash with those
+of the manifests is the run's identity. What only says *where* it runs (`compute`, `track`, `paths`)
+is left out of the hash, so that a run may resume on other machines.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from data_sharding.schema import canonical_json
+
+
+class Section(BaseModel):
+    """A frozen group of settings; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def home() -> Path:
+    """Where shards are read and runs are written: ``$OSTEORAY_HOME``, else ``./demo``."""
+    return Path(os.environ.get("OSTEORAY_HOME", "demo")).absolute()
+
+
+class Paths(Section):
+    """Packed datasets (folders with a manifest.json) and the folder for runs."""
+
+    internal: Path = Field(default_factory=lambda: home() / "shards" / "asan")
+    public: Path | None = Field(default_factory=lambda: home() / "shards" / "public")
+    external: tuple[Path, ...] = Field(default_factory=lambda: (home() / "shards" / "north",))
+    runs: Path = Field(default_factory=lambda: home() / "runs")
+
+    @model_validator(mode="after")
+    def _absolute(self) -> Paths:
+        # Ray workers have another working directory.
+        for name in ("internal", "public", "runs"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, value.absolute() if value else value)
+        object.__setattr__(self, "external", tuple(p.absolute() for p in self.external))
+        return self
+
+
+class Model(Section):
+    """A timm backbone with one input channel and two logits (normal, low bone mass)."""
+
+    name: str
+    pretrained: str = Field(
+        description="'none' (from scratch, said aloud), 'tag' (timm downloads), or a .safetensors"
+    )
+    sha256: str | None = Field(
+        default=None, description="of the weights file; required with a path"
+    )
+    drop_path: float = Field(default=0.0, ge=0, lt=1)
+
+
+class Input(Section):
+    """What the model is fed: uint8 pictures resized to `size` and normalised as x/255."""
+
+    size: int = Field(ge=32)
+    mean: float = Field(default=0.449, description="mean of ImageNet's three channel means")
+    std: float = Field(default=0.226, gt=0)
+
+
+class Stage(Section):
+    """One training: teacher or student."""
+
+    epochs: int = Field(ge=1)
+    batch: int = Field(ge=1, description="global batch size, all ranks together")
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    warmup_epochs: float = Field(default=5, ge=0)
+    clip: float = Field(default=1.0, gt=0, description="maximal gradient norm")
+    ema: float = Field(
+        default=0.999, ge=0, lt=1, description="decay of the weights' average; 0 is off"
+    )
+    augment: Literal["none", "weak", "strong"] = "weak"
+    select: Literal["last", "best"] = Field(
+        default="best", description="best: by AUROC on the tune split"
+    )
+
+
+class Student(Stage):
+    """The student: cross-entropy on labels and proxy labels, KL to the frozen teacher."""
+
+    augment: Literal["none", "weak", "strong"] = "strong"
+    temperature: float = Field(default=4.0, gt=0)
+    alpha: float = Field(
+        default=0.5, ge=0, le=1, description="share of the KL term; 0 is no distillation"
+    )
+    proxy_share: float = Field(
+        default=0.25, ge=0, lt=1, description="share of each global batch that is proxy-labelled"
+    )
+
+
+class Pseudo(Section):
+    """Class thresholds for proxy labels, on calibrated probabilities (OsPenScreen, Methods)."""
+
+    enabled: bool = True
+    p_normal: float = Field(default=0.99, gt=0.5, le=1)
+    p_lbm: float = Field(default=0.75, gt=0.5, le=1)
+
+
+class Compute(Section):
+    """Where it runs. None of it changes what is learnt, up to the order of floating-point sums."""
+
+    launcher: Literal["ray", "local"] = "ray"
+    workers: int = Field(default=2, ge=1)
+    use_gpu: bool = False
+    cpus_per_worker: int = Field(default=1, ge=1)
+    loader_workers: int = Field(default=0, ge=0)
+    start_timeout_s: int = Field(
+        default=300, ge=10, description="give up when workers do not start"
+    )
+    max_failures: int = Field(default=2, ge=0, description="restarts after a worker died")
+    checkpoint_s: float = Field(
+        default=120, gt=0, description="seconds between checkpoints in an epoch"
+    )
+
+
+class Track(Section):
+    """metrics.jsonl is always written; W&B is fed besides."""
+
+    wandb: Literal["offline", "online", "disabled"] = "offline"
+    project: str = "osteoray"
+    group: str | None = None
+
+
+class Config(Section):
+    """A whole run."""
+
+    recipe: str
+    seed: int = 0
+    model: Model
+    input: Input
+    teacher: Stage
+    pseudo: Pseudo = Pseudo()
+    student: Student
+    operating_point: Literal["youden", "half"] = "youden"
+    paths: Paths = Field(default_factory=Paths)
+    compute: Compute = Compute()
+    track: Track = Track()
+
+    def identity(self, manifests: Mapping[str, str]) -> str:
+        """SHA-256 over what decides the result: settings and manifest hashes, by name."""
+        decided = self.model_dump(mode="json", exclude={"paths", "compute", "track"})
+        text = canonical_json({"config": decided, "manifests": dict(manifests)})
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_yaml(self) -> str:
+        """The resolved configuration, as ``config.yaml`` holds it."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> Config:
+        """Read a ``config.yaml``; ValueError names the file and what is wrong with it."""
+        try:
+            return cls.model_validate(yaml.safe_load(path.read_text()))
+        except (OSError, yaml.YAMLError, ValidationError) as e:
+            raise ValueError(f"{path}: not a run's config.yaml: {e}") from e
+
+
+def override(config: Config, changes: Sequence[str]) -> Config:
+    """Apply ``section.key=value`` texts (values are YAML) and validate the whole again.
+
+    Raises:
+        ValueError: a text without ``=``, an unknown key (with the nearest known), a bad value.
+    """
+    tree: dict[str, Any] = config.model_dump(mode="json")
+    known = sorted(_leaves(tree))
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals:
+            raise ValueError(
+                f"{change!r}: an override is section.key=value, such as {known[0]}=..."
+            )
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else f" Known: {', '.join(known)}"
+            raise ValueError(f"{name}: no such setting.{hint}")
+        *sections, key = name.split(".")
+        node = tree
+        for section in sections:
+            node = node[section]
+        node[key] = _value(text)
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as e:
+        places = [(".".join(map(str, x["loc"])), x) for x in e.errors()]
+        lines = [f"{at}: {x['msg']} (got {x['input']!r})" for at, x in places]
+        raise ValueError("; ".join(lines)) from e
+
+
+def _value(text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    try:  # YAML 1.1 reads 1e-4 as a text
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
+    names = []
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        names += _leaves(value, name + ".") if isinstance(value, dict) else [name]
+    return names

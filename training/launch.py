@@ -1,0 +1,180 @@
+"""Where a run runs: on Ray Train workers, under torchrun, or in this process.
+
+Only here is Ray known. The function that trains is `training.stages.run` in all three. A run's
+folder is on storage that all workers see; checkpoints and stage folders in it are what a later
+launch resumes from, so Ray's own checkpoints are not used and a run may resume under another
+launcher or world size.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from data_sharding.schema import Manifest, write_atomic
+from training.config import Config
+from training.track import say
+
+LIBRARIES = ("torch", "timm", "ray", "numpy", "webdataset", "pydicom", "opencv-python-headless")
+
+
+def prepare(config: Config, fresh: bool = False) -> Path:
+    """The run's folder, made or found; its name carries the hash of settings and manifests.
+
+    Raises:
+        ValueError: a dataset is missing or has the wrong role.
+    """
+    manifests = _manifests(config)
+    identity = config.identity({name: m.hash for name, (_, m) in manifests.items()})
+    folder = config.paths.runs / f"{config.recipe.replace(':', '-')}-{identity[:10]}"
+    if fresh and folder.exists():
+        shutil.rmtree(folder)
+    if (folder / "run.json").exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / "config.yaml", config.to_yaml())
+    facts = {
+        "run_id": folder.name,
+        "recipe": config.recipe,
+        "identity": identity,
+        "manifests": {
+            name: {
+                "path": str(path),
+                "hash": m.hash,
+                "role": m.role,
+                "shards": len(m.shards),
+                "samples": sum(s.samples for s in m.shards),
+            }
+            for name, (path, m) in manifests.items()
+        },
+        "versions": {"python": sys.version.split()[0]} | {p: version(p) for p in LIBRARIES},
+        "world": {
+            "launcher": config.compute.launcher,
+            "workers": config.compute.workers if config.compute.launcher == "ray" else 1,
+            "device": "gpu" if config.compute.use_gpu else "cpu",
+        },
+    }
+    write_atomic(folder / "run.json", json.dumps(facts, indent=1) + "\n")
+    return folder
+
+
+def _manifests(config: Config) -> dict[str, tuple[Path, Manifest]]:
+    wanted = [("internal", config.paths.internal)]
+    wanted += [("external", p) for p in config.paths.external]
+    if config.pseudo.enabled and config.paths.public:
+        wanted.append(("public", config.paths.public))
+    found: dict[str, tuple[Path, Manifest]] = {}
+    for role, path in wanted:
+        manifest = Manifest.load(path)
+        if manifest.role != role:
+            raise ValueError(f"{path}: packed as {manifest.role}, but named as paths.{role}")
+        if manifest.name in found:
+            raise ValueError(
+                f"{path}: a second dataset called {manifest.name}; pack it with --name"
+            )
+        found[manifest.name] = (path, manifest)
+    return found
+
+
+def complete(folder: Path) -> bool:
+    """True when every stage of the run is done."""
+    facts = json.loads((folder / "run.json").read_text())
+    return bool(facts.get("complete")) and (folder / "student" / "weights").is_dir()
+
+
+def launch(config: Config, folder: Path) -> None:
+    """Do what is left of the run, wherever `config.compute` and the environment say."""
+    from training.world import under_torchrun
+
+    if under_torchrun():
+        from training.stages import run
+        from training.world import join_torchrun
+
+        run(config, folder, join_torchrun(config.compute.use_gpu))
+    elif config.compute.launcher == "local":
+        from training.stages import run
+        from training.world import alone
+
+        run(config, folder, alone(config.compute.use_gpu))
+    else:
+        _on_ray(config, folder)
+
+
+def _on_ray(config: Config, folder: Path) -> None:
+    compute = config.compute
+    # Two helper actors of 200 MB each that we have no use for, and prints that would come twice.
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(compute.start_timeout_s))
+    import ray
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    say(f"starting {compute.workers} Ray Train worker(s)")
+    code = str(Path(__file__).resolve().parents[1])
+    env = {"PYTHONPATH": os.pathsep.join(p for p in (code, os.environ.get("PYTHONPATH")) if p)}
+    started_here = not ray.is_initialized()
+    if started_here:
+        # With the dashboard, always: Ray Train asks its State API to clean up after itself.
+        ray.init(
+            runtime_env={"env_vars": env},
+            log_to_driver=True,
+            logging_level=logging.WARNING,
+        )
+    _require_resources(config)
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"config": config.model_dump(mode="json"), "folder": str(folder)},
+        torch_config=TorchConfig(backend="nccl" if compute.use_gpu else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=compute.workers,
+            use_gpu=compute.use_gpu,
+            resources_per_worker={"CPU": compute.cpus_per_worker}
+            | ({"GPU": 1} if compute.use_gpu else {}),
+        ),
+        run_config=RunConfig(
+            # A name of its own each time: a torn snapshot of a killed launch would stop this one.
+            name=f"launch-{time.time_ns()}",
+            storage_path=str(folder / "ray"),
+            failure_config=FailureConfig(max_failures=compute.max_failures),
+        ),
+    )
+    try:
+        trainer.fit()
+    finally:
+        shutil.rmtree(folder / "ray", ignore_errors=True)
+        if started_here:
+            ray.shutdown()
+
+
+def _require_resources(config: Config) -> None:
+    """Ray waits for ever for resources that no node has; say so at once instead."""
+    import ray
+
+    need = {"CPU": config.compute.workers * config.compute.cpus_per_worker}
+    if config.compute.use_gpu:
+        need["GPU"] = config.compute.workers
+    have = ray.cluster_resources()
+    for name, amount in need.items():
+        if have.get(name, 0) < amount:
+            raise ValueError(
+                f"the cluster has {have.get(name, 0):g} {name}, the run needs {amount}: "
+                "add nodes, or set compute.workers, compute.cpus_per_worker, compute.use_gpu"
+            )
+
+
+def _worker(arguments: dict[str, Any]) -> None:
+    """What each Ray Train worker runs: join the process group, do the stages."""
+    from training.stages import run
+    from training.world import joined
+
+    config = Config.model_validate(arguments["config"])
+    run(config, Path(arguments["folder"]), joined(config.compute.use_gpu))

@@ -1,0 +1,67 @@
+"""A timm backbone for one grey channel and two logits (normal, low bone mass).
+
+ImageNet weights are adapted to one channel by summing the first convolution over RGB (timm's
+``adapt_input_conv``), hence grey inputs are normalised by one mean and one standard deviation.
+Weights come from a tag (timm downloads them), from a local .safetensors with its SHA-256, or there
+are none, and then the caller said so: ``pretrained='none'``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import timm
+from torch import nn
+
+from data_sharding.schema import sha256_file
+from training.config import Model
+
+
+def build(config: Model, load: bool = True) -> nn.Module:
+    """The network: [B, 1, H, W] -> logits [B, 2].
+
+    Args:
+        config: name, where the weights come from, drop path.
+        load: False leaves the start random because a checkpoint is loaded right after.
+
+    Raises:
+        ValueError: unknown name; weights missing, not of the stated hash, or not to be had.
+    """
+    arguments: dict = {"in_chans": 1, "num_classes": 2, "drop_path_rate": config.drop_path}
+    if load and config.pretrained != "none":
+        arguments["pretrained"] = True
+    if load and config.pretrained not in ("none", "tag"):
+        arguments["pretrained_cfg_overlay"] = {"file": str(_checked(config))}
+    try:
+        return timm.create_model(config.name, **arguments)
+    except RuntimeError as e:
+        if "Unknown model" in str(e) or "Invalid pretrained tag" in str(e):
+            near = ", ".join(timm.list_models(f"*{config.name.split('.')[0].split('_')[0]}*")[:6])
+            raise ValueError(f"model.name={config.name}: timm has none. Near: {near}") from e
+        raise ValueError(f"{config.name}: {config.pretrained} does not fit this model: {e}") from e
+    except Exception as e:
+        if config.pretrained != "tag":
+            raise
+        raise ValueError(
+            f"{config.name}: the pretrained weights cannot be fetched ({type(e).__name__}). Give a "
+            "local file (model.pretrained=/path/to.safetensors model.sha256=...) or state that you "
+            "start from scratch (model.pretrained=none)."
+        ) from e
+
+
+def _checked(config: Model) -> Path:
+    path = Path(config.pretrained)
+    if path.suffix != ".safetensors":
+        raise ValueError(f"model.pretrained={path}: only .safetensors, 'tag' or 'none'")
+    if not path.is_file():
+        raise ValueError(f"model.pretrained={path}: no such file")
+    if config.sha256 is None:
+        raise ValueError(f"model.sha256 is required with a weights file; it is {sha256_file(path)}")
+    if (found := sha256_file(path)) != config.sha256:
+        raise ValueError(f"{path}: SHA-256 is {found}, not {config.sha256}: not the file you meant")
+    return path
+
+
+def cam_layer(model: nn.Module) -> nn.Module:
+    """The last convolutional stage, whose output is [B, C, h, w]: where Grad-CAM looks."""
+    return model.get_submodule(model.feature_info[-1]["module"])  # type: ignore[index]

@@ -1,0 +1,56 @@
+"""What happens between a shard's uint8 picture and the model; travels with the weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from pydantic import ValidationError
+
+from training.config import Section
+
+
+class Preprocessor(Section):
+    """Resize to `size` by area, then (x/255 - mean)/std.
+
+    `pixels` names the treatment before the shard (grayscale truncation) and `shape` its size;
+    pictures treated otherwise are refused.
+    """
+
+    size: int
+    mean: float
+    std: float
+    pixels: str = "grayscale-truncation/1"
+    shape: tuple[int, ...] = (512, 512)
+
+    def resize(self, image: np.ndarray) -> np.ndarray:
+        """uint8 [H, W] -> uint8 [size, size]; ValueError if it is not what the weights know."""
+        if image.dtype != np.uint8 or tuple(image.shape) != self.shape:
+            raise ValueError(
+                f"a picture of {image.dtype} {list(image.shape)}: these weights take uint8 "
+                f"{list(self.shape)} ({self.pixels}); pack it with `python -m data_sharding pack`"
+            )
+        if image.shape == (self.size, self.size):
+            return image
+        return cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
+
+    def normalise(self, images: np.ndarray) -> torch.Tensor:
+        """uint8 [B, size, size] -> float32 [B, 1, size, size]."""
+        x = torch.from_numpy(images).float().unsqueeze(1)
+        return x.sub_(255 * self.mean).div_(255 * self.std)
+
+    def __call__(self, images: np.ndarray) -> torch.Tensor:
+        """uint8 [B, H, W] as the shards hold them -> float32 [B, 1, size, size]."""
+        return self.normalise(np.stack([self.resize(x) for x in images]))
+
+    @classmethod
+    def load(cls, folder: Path) -> Preprocessor:
+        """Read ``preprocessor.json``; ValueError names the file."""
+        path = folder / "preprocessor.json"
+        try:
+            return cls.model_validate(json.loads(path.read_text()))
+        except (OSError, ValueError, ValidationError) as e:
+            raise ValueError(f"{path}: weights without preprocessing cannot be used: {e}") from e

@@ -1,0 +1,214 @@
+"""The pipeline of a run: teacher -> proxy labels -> student -> predictions on every cohort.
+
+Each stage writes a folder of the run and is passed over when that folder is there, so a killed run
+goes on where it was. All ranks call `run`; rank 0 writes.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import expit
+from torch import nn
+
+from data_sharding.reader import ShardDataset
+from data_sharding.schema import check_predictions, write_atomic
+from training import pseudo
+from training.checkpoint import Checkpoints, load_weights, save_weights
+from training.config import Config, Stage
+from training.loop import Task, fit
+from training.models import build
+from training.preprocess import Preprocessor
+from training.strategy import strategy_for
+from training.stream import Group, Stream
+from training.tasks import Distil, Supervised
+from training.track import say, tracker_for
+from training.validate import auroc, choose_threshold, fit_temperature, predict
+from training.world import World
+
+
+def run(config: Config, folder: Path, world: World) -> None:
+    """Do what is not done yet of a run. `folder` is shared by all ranks."""
+    torch.use_deterministic_algorithms(True, warn_only=world.device.type == "cuda")
+    started = time.monotonic()
+    timings: dict[str, float] = {}
+
+    def timed(name: str) -> None:
+        nonlocal started
+        timings[name], started = time.monotonic() - started, time.monotonic()
+
+    train = ShardDataset(config.paths.internal, "train")
+    tune = ShardDataset(config.paths.internal, "tune")
+    labelled = Group(train, np.arange(len(train)), _labels(train))
+
+    if not (folder / "teacher" / "weights").is_dir():
+        slots = (config.teacher.batch,)
+        train_stage("teacher", config, config.teacher, folder, world, [labelled], slots, tune, None)
+        timed("teacher")
+    groups = [labelled]
+    if config.pseudo.enabled and config.paths.public:
+        groups += _proxy_group(config, folder, world)
+        timed("pseudo-labels")
+    if not (folder / "student" / "weights").is_dir():
+        proxies = round(config.student.batch * config.student.proxy_share) if groups[1:] else 0
+        slots = (config.student.batch - proxies, proxies)[: len(groups)]
+        teacher = folder / "teacher" / "weights" if config.student.alpha > 0 else None
+        train_stage("student", config, config.student, folder, world, groups, slots, tune, teacher)
+        timed("student")
+    predictions(config, folder, world)
+    timed("predictions")
+    world.on_main(lambda: _add_timings(folder, timings))
+
+
+def train_stage(
+    name: str,
+    config: Config,
+    stage: Stage,
+    folder: Path,
+    world: World,
+    groups: list[Group],
+    slots: tuple[int, ...],
+    tune: ShardDataset,
+    teacher_weights: Path | None,
+) -> None:
+    """Train one model and write ``<name>/weights``; resumes from ``<name>/checkpoints``."""
+    if world.main:
+        kept = " + ".join(f"{len(g.rows)} from {g.data.manifest.name}" for g in groups)
+        say(f"{name}: {stage.epochs} epochs on {kept}, {world.size} worker(s) on {world.device}")
+    seed = config.seed * 2 + (name == "student")
+    torch.manual_seed(seed)
+    resumes = any((folder / name / "checkpoints").glob("step-*"))
+    model = build(config.model, load=not resumes).to(world.device)
+    shape = groups[0].data.manifest.image_shape
+    preprocessor = Preprocessor(**config.input.model_dump(), shape=shape)
+    task: Task = Supervised()
+    view = None
+    if teacher_weights is not None:
+        teacher, view = load_weights(teacher_weights)
+        if view.size != preprocessor.size:
+            raise ValueError(f"{teacher_weights}: for {view.size} pixels, not {preprocessor.size}")
+        teacher = teacher.to(world.device).requires_grad_(False)
+        task = Distil(teacher, config.student.temperature, config.student.alpha)
+    stream = Stream(
+        groups, slots, preprocessor, stage.augment, seed, world, view, config.compute.loader_workers
+    )
+    label = _labels(tune)
+
+    def validate(model: nn.Module) -> dict[str, Any]:
+        score = auroc(label, predict(model, preprocessor, tune, world))
+        return {} if score is None else {"tune/auroc": score}
+
+    tracker = tracker_for(
+        folder / name / "metrics.jsonl",
+        name,
+        config.track,
+        f"{folder.name}-{name}",
+        config.model_dump(mode="json", exclude={"paths"}),
+        world.main,
+    )
+    checkpoints = Checkpoints(folder / name / "checkpoints")
+    every = config.compute.checkpoint_s
+    strategy = strategy_for(world)
+    fit(task, model, stream, strategy, tracker, stage, checkpoints, validate, seed, every)
+    tracker.close()
+
+    logit = predict(model, preprocessor, tune, world)
+    calibration = fit_temperature(label, logit)
+    probability = expit(logit / calibration["temperature"])
+    point = choose_threshold(label, probability, config.operating_point)
+    target = folder / name / "weights"
+    world.on_main(
+        lambda: save_weights(target, model, config.model, preprocessor, calibration, point)
+    )
+
+
+def _labels(data: ShardDataset) -> np.ndarray:
+    labels = data.index["label"].to_list()
+    if any(pd.isna(x) for x in labels):
+        raise ValueError(f"{data.folder}: unlabelled samples cannot be trained or tuned on")
+    return np.array(labels, np.int64)
+
+
+def _proxy_group(config: Config, folder: Path, world: World) -> list[Group]:
+    """The public pictures the teacher is sure of; none if there are none."""
+    assert config.paths.public is not None
+    public = ShardDataset(config.paths.public, "public")
+    path = folder / "pseudo" / "pseudo_labels.parquet"
+    if not (folder / "pseudo" / "summary.json").exists():
+        model, preprocessor = load_weights(folder / "teacher" / "weights")
+        logit = predict(model.to(world.device), preprocessor, public, world)
+        world.on_main(lambda: _write_proxies(config, folder, path, public, logit))
+    decided = pd.read_parquet(path)
+    if not (decided["key"].to_numpy() == public.index["key"].to_numpy()).all():
+        raise ValueError(f"{path}: proxy labels of other pictures; start over with --fresh")
+    rows = np.flatnonzero(decided["decision"] != "dropped")
+    labels = (decided["decision"].iloc[rows] == "low bone mass").to_numpy(np.int64)
+    return [Group(public, rows, labels)] if len(rows) else []
+
+
+def _write_proxies(
+    config: Config, folder: Path, path: Path, public: ShardDataset, logit: np.ndarray
+) -> None:
+    weights = folder / "teacher" / "weights"
+    temperature = json.loads((weights / "calibration.json").read_text())["temperature"]
+    sha256 = json.loads((weights / "config.json").read_text())["sha256"]
+    decided = pseudo.table(public.index, expit(logit / temperature), config.pseudo, sha256)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    decided.to_parquet(path)
+    summary = pseudo.summary(decided)
+    write_atomic(path.with_name("summary.json"), json.dumps(summary, indent=1) + "\n")
+    say(f"pseudo-labels: {summary['counts']} of {summary['n']} public pictures")
+
+
+def predictions(config: Config, folder: Path, world: World) -> None:
+    """``cohorts/<source>-<split>/predictions.parquet`` for tune, test and every external site."""
+    cohorts = [ShardDataset(config.paths.internal, s) for s in ("tune", "test")]
+    cohorts += [ShardDataset(p, "external") for p in config.paths.external]
+    for data in cohorts:
+        cohort = f"{data.manifest.name}-{data.split}"
+        path = folder / "cohorts" / cohort / "predictions.parquet"
+        if path.exists() or not len(data):
+            continue
+        frames = [_predictions_of(m, cohort, folder, data, world) for m in ("teacher", "student")]
+        whole = check_predictions(pd.concat(frames, ignore_index=True), cohort)
+        world.on_main(lambda p=path, w=whole: _write_parquet(p, w))
+
+
+def _predictions_of(
+    name: str, cohort: str, folder: Path, data: ShardDataset, world: World
+) -> pd.DataFrame:
+    weights = folder / name / "weights"
+    model, preprocessor = load_weights(weights)
+    logit = predict(model.to(world.device), preprocessor, data, world)
+    temperature = json.loads((weights / "calibration.json").read_text())["temperature"]
+    threshold = json.loads((weights / "operating_point.json").read_text())["threshold"]
+    columns = ["key", "patient", "label", "age", "sex", "severity", "lowest_t"]
+    frame = data.index[[*columns, "height_cm", "weight_kg"]].copy()
+    return frame.assign(
+        model=name,
+        cohort=cohort,
+        logit=logit,
+        probability=expit(logit / temperature),
+        threshold=threshold,
+    )
+
+
+def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    frame.to_parquet(temporary)
+    temporary.replace(path)
+
+
+def _add_timings(folder: Path, timings: dict[str, float]) -> None:
+    path = folder / "run.json"
+    facts = json.loads(path.read_text())
+    facts["timings"] = facts.get("timings", {}) | {k: round(v, 1) for k, v in timings.items()}
+    facts["complete"] = True
+    write_atomic(path, json.dumps(facts, indent=1) + "\n")

@@ -1,0 +1,120 @@
+"""From packed datasets to the batches of one rank, in the order `data_sharding.order` decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from data_sharding import order
+from data_sharding.reader import ShardDataset
+from training.augment import augment
+from training.preprocess import Preprocessor
+from training.world import World
+
+
+@dataclass(frozen=True)
+class Group:
+    """Samples with labels: rows of a packed dataset (a subset, in a fixed order)."""
+
+    data: ShardDataset
+    rows: np.ndarray  # int64 [N], rows of data.index
+    labels: np.ndarray  # int64 [N], 0 or 1
+
+
+@dataclass
+class Batch:
+    """One rank's share of a global batch. b is the same on every rank; padding has real = 0."""
+
+    image: torch.Tensor  # float32 [b, 1, h, w], augmented, normalised
+    weak: torch.Tensor | None  # float32 [b, 1, h, w], the teacher's view, when there is a teacher
+    label: torch.Tensor  # int64 [b]
+    real: torch.Tensor  # float32 [b], 1 or 0
+    global_real: int  # real samples in the global batch, all ranks together
+
+    def to(self, device: torch.device) -> Batch:
+        """On another device."""
+        weak = None if self.weak is None else self.weak.to(device, non_blocking=True)
+        image, label, real = (
+            x.to(device, non_blocking=True) for x in (self.image, self.label, self.real)
+        )
+        return Batch(image, weak, label, real, self.global_real)
+
+
+class _Batches(Dataset):
+    """(epoch, step) -> Batch: random access, so that any loader worker may make any batch."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+
+    def __getitem__(self, at: tuple[int, int]) -> Batch:
+        return self.stream.batch(*at)
+
+
+class Stream:
+    """Training batches of one rank; resumable at any (epoch, step)."""
+
+    def __init__(
+        self,
+        groups: list[Group],
+        slots: tuple[int, ...],
+        preprocessor: Preprocessor,
+        kind: str,
+        seed: int,
+        world: World,
+        teacher_view: Preprocessor | None = None,
+        loader_workers: int = 0,
+    ) -> None:
+        self.groups, self.preprocessor, self.kind = groups, preprocessor, kind
+        self.seed, self.world, self.teacher_view = seed, world, teacher_view
+        self.loader_workers = loader_workers
+        identity = "+".join(g.data.manifest.hash for g in groups)
+        self.plan = order.Plan(
+            sizes=tuple(len(g.rows) for g in groups), slots=slots, seed=seed, identity=identity
+        )
+        self.steps_per_epoch = order.steps_per_epoch(self.plan)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from step `start` on."""
+        loader = DataLoader(
+            _Batches(self),
+            batch_size=None,
+            sampler=[(epoch, step) for step in range(start, self.steps_per_epoch)],  # type: ignore[arg-type]
+            num_workers=self.loader_workers,
+            multiprocessing_context="forkserver" if self.loader_workers else None,
+            pin_memory=self.world.device.type == "cuda",
+        )
+        yield from loader
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """This rank's part of global batch `step` of `epoch`."""
+        cv2.setNumThreads(1)
+        rows = order.rank_batch(self.plan, epoch, step, self.world.rank, self.world.size)
+        size = self.preprocessor.size
+        images = np.zeros((len(rows), size, size), np.uint8)
+        weak = np.zeros_like(images) if self.teacher_view else None
+        label = np.zeros(len(rows), np.int64)
+        for n, (g, i) in enumerate(rows):
+            if g < 0:
+                continue
+            group = self.groups[g]
+            row = int(group.rows[i])
+            image = self.preprocessor.resize(group.data.image(row))
+            key = f"{group.data.manifest.name}/{group.data.index['key'].iat[row]}"
+            images[n] = augment(image, self.kind, self.seed, epoch, key)
+            if weak is not None:  # the same flip: both draws begin with it
+                weak[n] = augment(image, "weak", self.seed, epoch, key)
+            label[n] = group.labels[i]
+        whole = order.global_batch(self.plan, epoch, step)
+        view = self.teacher_view
+        return Batch(
+            image=self.preprocessor.normalise(images),
+            weak=view.normalise(weak) if view and weak is not None else None,
+            label=torch.from_numpy(label),
+            real=torch.from_numpy((rows[:, 0] >= 0).astype(np.float32)),
+            global_real=int((whole[:, 0] >= 0).sum()),
+        )

@@ -1,0 +1,86 @@
+"""Who am I among the workers: rank, world size, device, and the few collectives we need.
+
+`alone()` needs no process group; `joined()` uses the group that torchrun or Ray Train has made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class World:
+    """One worker's place. `size` is 1 when alone."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def main(self) -> bool:
+        """True on the one rank that writes files."""
+        return self.rank == 0
+
+    def barrier(self) -> None:
+        """Wait for every rank."""
+        if self.size > 1:
+            dist.barrier()
+
+    def gather(self, x_N: torch.Tensor) -> torch.Tensor:
+        """[N, ...] of each rank -> [size, N, ...] on every rank. N must be equal on all ranks."""
+        if self.size == 1:
+            return x_N[None]
+        parts = [torch.empty_like(x_N) for _ in range(self.size)]
+        dist.all_gather(parts, x_N.contiguous())
+        return torch.stack(parts)
+
+    def on_main(self, make: Callable[[], T]) -> T:
+        """Run `make` on rank 0 and give its (small, picklable) result to every rank.
+
+        An exception there is raised on every rank, so that none waits for ever.
+        """
+        if self.size == 1:
+            return make()
+        box: list = [None, None]
+        if self.main:
+            try:
+                box[0] = make()
+            except Exception as e:
+                box[1] = e
+        dist.broadcast_object_list(box, src=0)
+        if box[1] is not None:
+            raise box[1]
+        return box[0]
+
+
+def alone(use_gpu: bool = False) -> World:
+    """A world of one, on the GPU if asked."""
+    return World(0, 1, torch.device("cuda" if use_gpu else "cpu"))
+
+
+def joined(use_gpu: bool = False) -> World:
+    """The world of the process group that is already initialised."""
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    device = torch.device("cuda", local) if use_gpu else torch.device("cpu")
+    return World(dist.get_rank(), dist.get_world_size(), device)
+
+
+def under_torchrun() -> bool:
+    """True in a process started by torchrun (or anything that sets its variables)."""
+    return "WORLD_SIZE" in os.environ and "RANK" in os.environ
+
+
+def join_torchrun(use_gpu: bool = False) -> World:
+    """Make the process group from torchrun's environment and join it."""
+    if use_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if use_gpu else "gloo")
+    return joined(use_gpu)

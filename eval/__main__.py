@@ -1,0 +1,104 @@
+"""The evaluation command: from predictions to numbers, and from numbers to a report.
+
+python -m eval metrics RUN       write cohorts/*/metrics.json
+python -m eval show RUN          print the table
+python -m eval report RUN        write report/index.html
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from eval.evaluate import evaluate_run
+from eval.metrics import Metrics
+from eval.report import write_report
+from eval.runs import Run, is_tuning
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    help="What the models of a run are worth, with intervals, and a report for a clinician.",
+    epilog="A run is a folder with cohorts/COHORT/predictions.parquet in it, as training leaves it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="the run's folder")]
+NoExplain = Annotated[
+    bool, typer.Option("--no-explain", help="leave out Grad-CAM; needs no weights, no pixels")
+]
+
+
+@app.command()
+def metrics(run: RunFolder) -> None:
+    """Write metrics.json beside the predictions of every cohort.
+
+    AUROC and AP by resampling patients (1000 draws), ratios at the frozen threshold with Wilson
+    intervals, by sex, age band and severity, calibration, and the models against each other.
+    A cohort whose predictions have not changed is left as it is.
+    """
+    for found in _or_exit(lambda: evaluate_run(run)):
+        typer.echo(run / "cohorts" / found.cohort / "metrics.json")
+
+
+@app.command()
+def report(run: RunFolder, no_explain: NoExplain = False) -> None:
+    """Write RUN/report/index.html: one file, no network, made to be printed.
+
+    Metrics are brought up to date first. Grad-CAM pictures are added where the weights and the
+    packed datasets that run.json names can be read; otherwise the report says what is missing.
+    """
+    typer.echo(_or_exit(lambda: write_report(run, explain=not no_explain)))
+
+
+@app.command()
+def show(run: RunFolder) -> None:
+    """Print cohorts by models: AUROC with its interval, sensitivity, specificity, the ceiling.
+
+    The ceiling, where run.json has one, is the AUROC that the best possible reader of a synthetic
+    cohort would reach.
+    """
+    found = _or_exit(lambda: evaluate_run(run))
+    ceiling = _or_exit(lambda: Run.at(run).facts).get("ceiling")
+    typer.echo(table(found, ceiling if isinstance(ceiling, dict) else {}))
+
+
+def table(found: list[Metrics], ceiling: dict[str, float]) -> str:
+    """Lines of aligned columns, one for each cohort and model."""
+    head = ("cohort", "model", "n", "AUROC [95%]", "sensitivity [95%]", "specificity [95%]")
+    lines = [(*head, "ceiling") if ceiling else head]
+    for m in found:
+        for model in m.models:
+            o = model.overall
+            ratios = (o.auroc.text(), o.sensitivity.text(), o.specificity.text())
+            line = (m.cohort, model.model, str(o.n), *ratios)
+            top = ceiling.get(m.cohort)
+            known = f"{top:.3f}" if isinstance(top, int | float) else "-"
+            lines.append((*line, known) if ceiling else line)
+        if not m.models:
+            lines.append((m.cohort, "-", "0", *m.notes))
+    widths = [
+        max(len(row[i]) if i < len(row) else 0 for row in lines) for i in range(len(lines[0]))
+    ]
+    printed = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=False)) for row in lines]
+    if any(is_tuning(m.cohort) for m in found):
+        printed.append("A tuning cohort chose temperature and threshold: its row is optimistic.")
+    return "\n".join(line.rstrip() for line in printed)
+
+
+def _or_exit(work: Callable[[], T]) -> T:
+    """Run `work`; what the user can put right is one line on stderr and exit code 2."""
+    try:
+        return work()
+    except (ValueError, OSError) as e:
+        print(f"eval: {e}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m eval")

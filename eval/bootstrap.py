@@ -1,0 +1,102 @@
+"""Resampling patients: one set of draws per cohort, shared by all models, statistics, subgroups.
+
+Rows of one patient rise and fall together, so patients are drawn, not rows. Sharing the draws makes
+differences between models paired and makes forty subgroups cost little more than one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.estimate import Estimate
+from eval.ranking import CHUNK
+
+#: How often draws that lack a class are drawn again before we say that they cannot be had.
+ROUNDS = 100
+
+
+@dataclass(frozen=True)
+class PatientDraws:
+    """`counts` int16 [draws, patients]: how often each draw holds each patient."""
+
+    counts: NDArray[np.int16]
+    seed: int
+
+    @classmethod
+    def of(cls, patients: int, draws: int = 1000, seed: int = 0) -> PatientDraws:
+        """Draw `patients` patients with replacement, `draws` times."""
+        return cls(_draw(np.random.default_rng(seed), patients, draws), seed)
+
+    def both_classes(
+        self, positives: NDArray[np.int64], negatives: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int16], int] | None:
+        """Draws that all hold both classes, and how many had to be drawn again.
+
+        Args:
+            positives: columns of the patients with a positive row.
+            negatives: columns of the patients with a negative row.
+
+        Returns:
+            counts [draws, patients] and the number redrawn, or None if `ROUNDS` were not enough.
+        """
+        classes = (np.unique(positives), np.unique(negatives))
+        bad = np.flatnonzero(~_holds(self.counts, classes))
+        if not bad.size:
+            return self.counts, 0
+        counts, redrawn = self.counts.copy(), 0
+        rng = np.random.default_rng([self.seed, 1])
+        for _ in range(ROUNDS):
+            counts[bad] = _draw(rng, counts.shape[1], bad.size)
+            redrawn += bad.size
+            bad = bad[~_holds(counts[bad], classes)]
+            if not bad.size:
+                return counts, redrawn
+        return None
+
+
+def _draw(rng: np.random.Generator, patients: int, draws: int) -> NDArray[np.int16]:
+    counts = np.empty((draws, patients), dtype=np.int16)
+    for row in counts:
+        row[:] = np.bincount(rng.integers(patients, size=patients), minlength=patients)
+    return counts
+
+
+def _holds(counts: NDArray[np.int16], classes: tuple[NDArray[np.int64], ...]) -> NDArray[np.bool_]:
+    """Which draws hold a patient of every class: bool [draws]."""
+    return np.logical_and.reduce([counts[:, c].any(axis=1) for c in classes])
+
+
+def of_sums(
+    counts: NDArray[np.int16],
+    column: NDArray[np.int64],
+    values: NDArray[np.float64],
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    """A statistic of weighted sums under every draw: [draws].
+
+    Args:
+        counts: int [draws, patients].
+        column: int [n], the patient of each row.
+        values: float [n, k], what to sum.
+        statistic: sums [draws, k] -> [draws].
+    """
+    by_patient = np.zeros((counts.shape[1], values.shape[1]))
+    np.add.at(by_patient, column, values)
+    parts = [counts[i : i + CHUNK] @ by_patient for i in range(0, len(counts), CHUNK)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return statistic(np.concatenate(parts))
+
+
+def percentile(
+    value: float, draws: NDArray[np.float64], redrawn: int = 0, confidence: float = 0.95
+) -> Estimate:
+    """Percentile interval (type 7 quantiles) around `value`."""
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(draws, [tail, 1 - tail])
+    method = f"bootstrap of patients, {draws.size} draws"
+    method += f", {redrawn} redrawn for lack of a class" if redrawn else ""
+    return Estimate(value=value, low=float(low), high=float(high), method=method)

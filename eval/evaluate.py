@@ -1,0 +1,63 @@
+"""Every cohort of a run: predictions.parquet -> metrics.json, again only if something changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data_sharding.schema import canonical_json, sha256_file, write_atomic
+from eval.metrics import Metrics, Settings, evaluate_cohort
+from eval.runs import Run
+
+
+def evaluate_run(run: Path, settings: Settings | None = None) -> list[Metrics]:
+    """Write metrics.json beside every predictions.parquet of a run and return them all.
+
+    A broken cohort does not keep the others from being written.
+
+    Raises:
+        ValueError: there is no cohort, or at least one could not be evaluated (all are named).
+    """
+    found, problems = evaluate_cohorts(Run.at(run), settings or Settings())
+    if problems:
+        raise ValueError("\n".join(problems))
+    return found
+
+
+def evaluate_cohorts(run: Run, settings: Settings) -> tuple[list[Metrics], list[str]]:
+    """Metrics of the cohorts that can be evaluated, and why the others cannot.
+
+    Raises:
+        ValueError: no cohort has predictions.
+    """
+    if not run.cohorts:
+        wanted = run.folder / "cohorts" / "COHORT" / "predictions.parquet"
+        raise ValueError(f"{wanted}: none there. Let training predict a cohort first")
+    found, problems = [], []
+    for cohort in run.cohorts:
+        try:
+            found.append(_evaluate(run, cohort, settings))
+        except ValueError as e:
+            problems.append(str(e))
+    return found, problems
+
+
+def _evaluate(run: Run, cohort: str, settings: Settings) -> Metrics:
+    path, target = run.cohort(cohort, "predictions.parquet"), run.cohort(cohort, "metrics.json")
+    sha256 = sha256_file(path)
+    if kept := _fresh(target, sha256, settings):
+        return kept
+    metrics = evaluate_cohort(run.predictions(cohort), cohort, settings, sha256)
+    write_atomic(target, canonical_json(metrics.model_dump(mode="json")) + "\n")
+    return metrics
+
+
+def _fresh(target: Path, sha256: str, settings: Settings) -> Metrics | None:
+    """The metrics already written, if these predictions and settings made them."""
+    if not target.is_file():
+        return None
+    try:
+        kept = Metrics.model_validate_json(target.read_bytes())
+    except ValueError:
+        return None  # of an older format, or torn: made again
+    same = kept.predictions_sha256 == sha256 and kept.settings == settings
+    return kept if same else None

@@ -1,0 +1,95 @@
+"""The same model by sex, by age band and by severity: who is it worth less to?
+
+Bands and severities are those of OsPenScreen. A group that nobody is in, or that has one class, is
+listed with its count and its reason rather than left out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from data_sharding.schema import SEVERITIES, Strict
+from eval.estimate import Estimate, undefined
+from eval.performance import Cases, Performance, performance, ranking, share
+
+#: Name -> (youngest, oldest) in completed years, both included.
+AGE_BANDS = {"50-54": (50, 54), "55-59": (55, 59), "60-64": (60, 64), "≥65": (65, 200)}
+SEXES = {"F": "women", "M": "men"}
+
+
+class Subgroup(Strict):
+    """Performance among the rows where `by` is `level`."""
+
+    by: str
+    level: str
+    performance: Performance
+
+
+class SeverityBand(Strict):
+    """One severity: how many were called rightly, and AUROC of this band against all normals."""
+
+    level: str
+    n: int
+    patients: int
+    accuracy: Estimate
+    auroc_against_normal: Estimate
+
+
+def age_band(age: pd.Series) -> pd.Series:
+    """The band of each age in years, by completed years; 'under 50' and 'unknown' are bands too."""
+    years = np.floor(age.astype(float))
+    band = pd.Series("unknown", index=age.index, dtype=object)
+    band[years < 50] = "under 50"
+    for name, (low, high) in AGE_BANDS.items():
+        band[years.between(low, high)] = name
+    return band
+
+
+def by_sex_and_age(frame: pd.DataFrame, cases: Cases) -> tuple[Subgroup, ...]:
+    """Every expected level, and any other level that rows have.
+
+    Args:
+        frame: the labelled rows with columns sex and age, in the order of `cases`.
+        cases: the same rows.
+    """
+    sex = frame["sex"].map(SEXES).fillna("unknown")
+    levels = {"sex": (sex, list(SEXES.values())), "age": (age_band(frame["age"]), list(AGE_BANDS))}
+    found = []
+    for by, (column, expected) in levels.items():
+        others = [level for level in ("under 50", "unknown") if (column == level).any()]
+        for level in expected + others:
+            rows = (column == level).to_numpy(bool)
+            found.append(Subgroup(by=by, level=level, performance=performance(cases.where(rows))))
+    return tuple(found)
+
+
+def by_severity(frame: pd.DataFrame, cases: Cases) -> tuple[SeverityBand, ...]:
+    """Normal, mild, moderate, advanced; empty where the cohort states no severity at all."""
+    severity = frame["severity"].astype(object).fillna("").to_numpy()
+    if not np.isin(severity, SEVERITIES).any():
+        return ()
+    return tuple(_band(cases, severity == level, level) for level in SEVERITIES)
+
+
+def _band(cases: Cases, rows: np.ndarray, level: str) -> SeverityBand:
+    band = cases.where(rows)
+    nobody = f"nobody here is {level}"
+    if cases.threshold is None:
+        accuracy = undefined("no threshold was frozen for this model")
+    else:
+        right = band.flagged == (band.label == 1)
+        accuracy = share(band, right, np.ones(right.size, bool), nobody)
+    if level == "normal":
+        auroc = undefined("normal is what the other bands are compared with")
+    elif not rows.any():
+        auroc = undefined(nobody)
+    else:
+        auroc, _ = ranking(cases.where(rows | (cases.label == 0)))
+    return SeverityBand(
+        level=level,
+        n=int(rows.sum()),
+        patients=np.unique(band.patient).size,
+        accuracy=accuracy,
+        auroc_against_normal=auroc,
+    )

@@ -51,20 +51,14 @@ def strong(image: np.ndarray, rng: Rng) -> np.ndarray:
 
 
 def warp(image: np.ndarray, rng: Rng) -> np.ndarray:
-    """ShiftScaleRotate (p .7) and one of the three distortions (p .5), in one resampling."""
+    """One of the three distortions (half of the time), then ShiftScaleRotate, resampled once."""
     height, width = image.shape
     # Coordinates in [-1, 1] on a coarse grid; resized to full size they are where to read from.
     n = 17
     y, x = np.meshgrid(np.linspace(-1, 1, n), np.linspace(-1, 1, n), indexing="ij")
-    moved = False
     if rng.random() < 0.5:
         x, y = (grid_distortion, elastic, optical_distortion)[rng.integers(3)](x, y, rng)
-        moved = True
-    if rng.random() < 0.7:
-        x, y = shift_scale_rotate(x, y, rng)
-        moved = True
-    if not moved:
-        return image
+    x, y = shift_scale_rotate(x, y, rng)
     # Corner to corner: node (i, j) lies at pixel (i, j) * (size - 1) / (n - 1).
     step_x = np.linspace(0, n - 1, width, dtype=np.float32)
     step_y = np.linspace(0, n - 1, height, dtype=np.float32)

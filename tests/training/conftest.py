@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from training.config import Config, override
+from training.recipes import recipe
+
+
+@pytest.fixture
+def tiny(packs: dict[str, Path], tmp_path: Path) -> Callable[..., Config]:
+    """The smoke recipe on the 48-pixel packs, in-process, a few epochs; takes overrides."""
+
+    def make(*changes: str) -> Config:
+        return override(
+            recipe("ospenscreen:smoke"),
+            [
+                f"paths.internal={packs['internal']}",
+                f"paths.public={packs['public']}",
+                f"paths.external=[{packs['external']}]",
+                f"paths.runs={tmp_path / 'runs'}",
+                "input.size=48",
+                "teacher.epochs=3",
+                "student.epochs=2",
+                "teacher.batch=16",
+                "student.batch=16",
+                "pseudo.p_normal=0.6",
+                "pseudo.p_lbm=0.6",
+                "compute.launcher=local",
+                "track.wandb=disabled",
+                *changes,
+            ],
+        )
+
+    return make

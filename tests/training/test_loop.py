@@ -1,0 +1,174 @@
+"""The whole pipeline in-process, on real shards: resume, worlds, what is learnt."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from data_sharding.schema import check_predictions, sha256_file
+from training import loop
+from training.checkpoint import Checkpoints, Position
+from training.launch import complete, launch, prepare
+
+
+class Killed(Exception):
+    pass
+
+
+def weights(folder, name="student"):
+    return sha256_file(folder / name / "weights" / "model.safetensors")
+
+
+@pytest.fixture
+def calm(tiny):
+    """A run that nothing disturbs."""
+    config = tiny()
+    folder = prepare(config)
+    launch(config, folder)
+    return folder
+
+
+def test_the_line_from_shards_to_predictions(calm, capsys):
+    assert complete(calm)
+    decided = pd.read_parquet(calm / "pseudo" / "pseudo_labels.parquet")
+    assert len(decided) == 30
+    for cohort, n in [("here-tune", 20), ("here-test", 20), ("there-external", 21)]:
+        frame = check_predictions(
+            pd.read_parquet(calm / "cohorts" / cohort / "predictions.parquet")
+        )
+        assert frame.groupby("model").size().to_dict() == {"student": n, "teacher": n}
+    records = [json.loads(x) for x in (calm / "teacher" / "metrics.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records] == [3, 6, 9]  # 45 samples in batches of 16
+    assert records[-1]["train/loss"] < records[0]["train/loss"]
+
+
+@pytest.mark.parametrize("kill_at", [1, 4, 8])
+def test_killed_at_any_step_the_weights_come_out_the_same(calm, tiny, kill_at, monkeypatch):
+    config = tiny("compute.checkpoint_s=0.000001", f"paths.runs={calm.parent}-killed")
+    folder = prepare(config)
+    steps = 0
+    real = loop.ema_update
+
+    def dies(*arguments):
+        nonlocal steps
+        steps += 1
+        if steps == kill_at:
+            raise Killed
+        return real(*arguments)
+
+    monkeypatch.setattr(loop, "ema_update", dies)
+    with pytest.raises(Killed):
+        launch(config, folder)
+    monkeypatch.undo()
+    launch(config, folder)
+    for name in ("teacher", "student"):
+        assert weights(folder, name) == weights(calm, name)
+    ours, theirs = (
+        [json.loads(x)["step"] for x in (f / "teacher/metrics.jsonl").read_text().splitlines()]
+        for f in (folder, calm)
+    )
+    assert ours == theirs
+    again = prepare(config)
+    assert again == folder
+    assert complete(again)
+
+
+def test_two_fresh_runs_give_identical_predictions(calm, tiny):
+    path = calm / "cohorts" / "there-external" / "predictions.parquet"
+    before = sha256_file(path)
+    config = tiny()
+    folder = prepare(config, fresh=True)
+    assert folder == calm
+    assert not path.exists()
+    launch(config, folder)
+    assert sha256_file(path) == before
+
+
+def test_two_processes_learn_what_one_learns(calm, tiny, tmp_path):
+    """torchrun with DDP and gloo: the same global batches, so the same weights up to rounding."""
+    config = tiny(f"paths.runs={tmp_path / 'ddp'}")
+    changes = [f"{k}={v}" for k, v in flat(config.model_dump(mode="json")).items() if v is not None]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--standalone",
+    ]
+    command += ["-m", "training", "ospenscreen:smoke", *changes]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    folder = prepare(config)
+    assert complete(folder)
+    a = load_file(calm / "teacher" / "weights" / "model.safetensors")
+    b = load_file(folder / "teacher" / "weights" / "model.safetensors")
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], rtol=1e-3, atol=1e-4)
+    ours, theirs = (
+        pd.read_parquet(f / "cohorts/there-external/predictions.parquet") for f in (folder, calm)
+    )
+    np.testing.assert_allclose(ours["logit"], theirs["logit"], atol=2e-2)
+
+
+def flat(tree, prefix=""):
+    out = {}
+    for key, value in tree.items():
+        out |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    out.pop("recipe", None)
+    return out
+
+
+def test_without_proxies_and_without_distillation(tiny):
+    config = tiny("pseudo.enabled=false", "student.alpha=0", "teacher.epochs=1", "student.epochs=1")
+    folder = prepare(config)
+    launch(config, folder)
+    assert complete(folder)
+    assert not (folder / "pseudo").exists()
+    record = json.loads((folder / "student" / "metrics.jsonl").read_text().splitlines()[0])
+    assert "train/kl" not in record
+
+
+def test_thresholds_nobody_reaches_leave_a_student_of_labels_only(tiny):
+    config = tiny("pseudo.p_normal=1", "pseudo.p_lbm=1", "teacher.epochs=1", "student.epochs=1")
+    folder = prepare(config)
+    launch(config, folder)
+    summary = json.loads((folder / "pseudo" / "summary.json").read_text())
+    assert summary["counts"] == {"normal": 0, "low bone mass": 0, "dropped": 30}
+    assert summary["prevalence"] is None
+    assert complete(folder)
+
+
+def test_a_dataset_in_the_wrong_role_is_refused(tiny, packs):
+    with pytest.raises(ValueError, match="packed as public"):
+        prepare(tiny(f"paths.internal={packs['public']}"))
+    with pytest.raises(ValueError, match="no manifest here"):
+        prepare(tiny("paths.internal=/nowhere"))
+
+
+def test_wandb_offline_keeps_one_run(tiny):
+    config = tiny("track.wandb=offline", "teacher.epochs=1", "student.epochs=1")
+    folder = prepare(config)
+    launch(config, folder)
+    runs = sorted(p.name.rsplit("-", 1)[-1] for p in (folder / "wandb").glob("offline-run-*"))
+    assert len(runs) == 2
+    assert set(runs) == {"teacher", "student"}
+    shutil.rmtree(folder)
+
+
+def test_an_old_position_is_cut_from_the_records(tmp_path):
+    from training.track import JsonlTracker
+
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 3, "epoch": 1}\n{"step": 6, "epoch": 2}\n{"step": 9, "ep')
+    JsonlTracker(path, "teacher", echo=lambda _: None).resume(3)
+    assert path.read_text() == '{"step": 3, "epoch": 1}\n'
+    assert Checkpoints(tmp_path).restore(None, None, None, None) == Position()  # type: ignore[arg-type]

@@ -1,0 +1,149 @@
+"""A patient between tube and detector: path lengths of soft tissue, fat and bone for each pixel.
+
+Frontal pictures are shown as radiologists see them, the patient's left on the viewer's right, for
+PA as for AP. A lateral is the same skeleton turned by ninety degrees in cruder soft parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from data_sharding.phantom import softparts as soft
+from data_sharding.phantom.skeleton import Build, Tube, mineral, tubes, vertebrae
+from data_sharding.phantom.strokes import Field, splat_tubes, splat_vertebra
+
+LUNG_DENSITY = 0.26  # relative to soft tissue: inflated lung (ICRU-44)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Pixel grid: rows, columns and mm per pixel. x = 0 is the middle column, y = 0 the top."""
+
+    rows: int
+    columns: int
+    pitch: float
+
+    def axes(self, shift: tuple[float, float]) -> tuple[Field, Field]:
+        """x (1, columns) and y (rows, 1) in mm, for a patient standing `shift` mm off."""
+        x = self.pitch * (np.arange(self.columns) - (self.columns - 1) / 2) - shift[0]
+        y = self.pitch * (np.arange(self.rows) + 0.5) - shift[1]
+        return x.astype(np.float32)[None, :], y.astype(np.float32)[:, None]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is drawn of a public picture's findings. Positions and radii in mm."""
+
+    effusion: float = 0.0  # height of the fluid; its sign is the side
+    nodule: tuple[float, float, float] | None = None
+    haze: tuple[float, float, float] | None = None
+
+
+NOTHING = Findings()
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Path lengths in mm, each float32 of shape (rows, columns)."""
+
+    soft: Field
+    fat: Field
+    bone: Field  # of fully mineralised cortical bone (ICRU-44)
+
+
+def frontal(
+    build: Build, habitus: soft.Habitus, latent: float, grid: Grid, findings: Findings = NOTHING
+) -> Paths:
+    """Path lengths of a PA or AP view."""
+    x, y = grid.axes(habitus.shift)
+    origin = (float(x[0, 0]), float(y[0, 0]))
+    whole, lean = soft.body(build, habitus, x, y)
+    lung = soft.lungs(build, habitus, x, y)
+    if findings.effusion:
+        side = np.sign(findings.effusion)
+        level = habitus.dome + 30 - abs(findings.effusion) - 0.004 * (np.abs(x) - 40) ** 2
+        lung *= 1 - 0.9 * (x * side > 0) * np.clip((y - level) / 12, 0, 1)
+    lung -= np.minimum(soft.heart(build, habitus, x, y), lung)
+    blood = soft.vessels(build, habitus, lung.shape, origin, grid.pitch)
+    for spot, density in ((findings.nodule, 1.0), (findings.haze, 0.35)):
+        if spot:
+            blood += density * soft.ball(x, y, spot[0], spot[1], *(spot[2],) * 3)
+    lung -= np.minimum(blood, 0.85 * lung)
+    air = (1 - LUNG_DENSITY) * lung + soft.gas(build, habitus, x, y)
+    bone = bone_path(build, latent, habitus, grid, origin, np.radians(habitus.rotation))
+    flesh = np.maximum(lean - air, np.minimum(lean, 12)) - bone
+    return Paths(np.maximum(flesh, 0), whole - lean, bone)
+
+
+def lateral(build: Build, habitus: soft.Habitus, latent: float, grid: Grid) -> Paths:
+    """Path lengths of a left lateral view: spine on the right, heart in front."""
+    x, y = grid.axes(habitus.shift)
+    origin = (float(x[0, 0]), float(y[0, 0]))
+    trunk = soft.ball(x, y, 5, build.top + 220, 128 * habitus.deep, 330, 165 * habitus.wide)
+    chest = soft.ball(x, y, 2, habitus.dome - 110, 88 * build.deep, 150, 112 * build.wide)
+    dome = habitus.dome - 6 + 0.006 * np.maximum(x + 20, 0) ** 2
+    chest *= np.clip(0.5 + (dome - y) / 4, 0, 1)
+    core = soft.ball(x, y, -28, habitus.dome - 44, 50 * habitus.heart, 54 * habitus.heart, 62)
+    lung = chest - np.minimum(core, chest)
+    bone = bone_path(build, latent, habitus, grid, origin, np.pi / 2)
+    flesh = np.maximum(trunk - (1 - LUNG_DENSITY) * lung, np.minimum(trunk, 20)) - bone
+    return Paths(np.maximum(0.9 * flesh, 0), 0.1 * trunk, np.where(trunk > 0, bone, 0))
+
+
+def bone_path(
+    build: Build,
+    latent: float,
+    habitus: soft.Habitus,
+    grid: Grid,
+    origin: tuple[float, float],
+    angle: float,
+) -> Field:
+    """Bone along each ray, the skeleton turned by `angle` radians about its long axis."""
+    shape = (grid.rows, grid.columns)
+    shell, core = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    scratch = np.zeros((2, *shape), np.float32)
+    cos, sin = float(np.cos(angle)), float(np.sin(angle))
+    bones = tubes(build, latent)
+    points, starts = project(bones, cos, sin)
+    fills = np.array([tube.fill for tube in bones])
+    splat_tubes(shell, core, scratch, points, starts, fills, origin, grid.pitch)
+    for body in vertebrae(build, latent):
+        x, y, z = body.centre
+        half_w, half_h, half_d = body.half
+        across = np.hypot(half_w * cos, half_d * sin)
+        along = np.hypot(half_d * cos, half_w * sin)
+        box = np.array([x * cos + z * sin, y, across, half_h, along, body.tilt, body.shell])
+        splat_vertebra(shell, core, box, body.fill, origin, grid.pitch)
+    return shell + core * trabeculae(latent, habitus.texture, shape, grid.pitch)
+
+
+def trabeculae(latent: float, seed: int, shape: tuple[int, int], pitch: float) -> Field:
+    """A multiplier of mean 1: as trabeculae thin out, those left stand out more, upright."""
+    rng = np.random.default_rng(seed)
+    grain = rng.standard_normal(shape, np.float32)
+    grain = np.asarray(cv2.GaussianBlur(grain, (0, 0), 0.7 / pitch, sigmaY=1.6 / pitch), np.float32)
+    coarseness = 0.10 / mineral(latent)[1]
+    scale = np.float32(coarseness / (grain.std() + 1e-9))
+    return np.maximum(1 + scale * grain, 0.2).astype(np.float32, copy=False)
+
+
+def project(bones: list[Tube], cos: float, sin: float) -> tuple[np.ndarray, np.ndarray]:
+    """Tubes turned about the long axis: the points and starts `strokes.splat_tubes` wants."""
+    counts = [len(tube.points) for tube in bones]
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    world = np.concatenate([tube.points for tube in bones])
+    x = world[:, 0] * cos + world[:, 2] * sin
+    z = world[:, 2] * cos - world[:, 0] * sin
+    step = np.diff(np.stack([x, world[:, 1], z]), axis=1, append=0)
+    last = starts[1:] - 1
+    step[:, last] = step[:, last - 1]
+    along = step[2] / np.maximum(np.sqrt((step * step).sum(axis=0)), 1e-9)
+    # A ray that runs along the tube stays in it longer: up to three times.
+    flat = np.repeat([tube.flat for tube in bones], counts)
+    stretch = flat / np.sqrt(np.maximum(1 - along**2, 1 / 9))
+    shell = np.repeat([tube.shell for tube in bones], counts)
+    radius = np.concatenate([tube.radius for tube in bones])
+    return np.stack([x, world[:, 1], radius, shell, stretch], axis=1), starts

@@ -1,0 +1,189 @@
+"""A whole world on disk: two hospitals with DXA, a public set without, and the truth.
+
+::
+
+    OUT/asan/   dicom/PATIENT/DATE/SEnn_IM01.dcm  dxa.csv  clinical.csv     internal
+    OUT/north/  the same                                                    external
+    OUT/public/ images/NNNNNNNN_NNN.png  Data_Entry_2017_v2020.csv          NIH's layout
+    OUT/truth.csv   one row for each picture: latent, label, token
+    OUT/world.json  settings, counts, ceilings; written last
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from data_sharding.phantom.ceiling import population_ceiling, sample_ceiling
+from data_sharding.phantom.hospital import (
+    CLINICAL_COLUMNS,
+    DXA_COLUMNS,
+    TRUTH_COLUMNS,
+    Job,
+    clinical_rows,
+    csv_text,
+    dxa_rows,
+    make_patient,
+    public_rows,
+)
+from data_sharding.phantom.public import CSV_NAME, HEADER
+from data_sharding.phantom.rendering import render
+from data_sharding.phantom.stories import Story, tell
+from data_sharding.phantom.vendors import ASAN, NORTH, PUBLIC
+from data_sharding.schema import write_atomic
+
+FORMAT = "osteoray-phantom/1"
+Progress = Callable[[int, int], None]
+
+
+def make_world(
+    out: Path,
+    *,
+    seed: int = 0,
+    internal: int = 900,
+    external: int = 300,
+    public: int = 600,
+    size: int = 512,
+    confounder: float = 0.0,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Make a world in `out`, byte for byte the same for the same arguments.
+
+    Args:
+        out: folder; made if it is not there.
+        seed: of everything random.
+        internal: patients of `asan`.
+        external: patients of `north`.
+        public: patients of the public set.
+        size: pixels of the nominal matrix; rooms have 1 to 1.125 times as many, in multiples of 8.
+        confounder: 0 to 1: how far a lead token in asan's pictures follows the label.
+        workers: processes; None for one a core, 1 for none but this one. Decides no byte.
+        progress: called with (patients done, patients in all).
+
+    Returns:
+        The content of ``world.json``. A finished world with these settings returns at once.
+
+    Raises:
+        ValueError: an argument is out of range, or `out` holds a world of other settings.
+    """
+    settings = _settings(seed, internal, external, public, size, confounder)
+    if finished := _resume(out, settings):
+        return finished
+    counts = ((ASAN, internal), (NORTH, external), (PUBLIC, public))
+    jobs = [Job(out, s, k, seed, size, confounder) for s, n in counts for k in range(n)]
+    workers = workers or len(os.sched_getaffinity(0))
+    truth: list[dict[str, Any]] = []
+    for done, rows in enumerate(_map(jobs, min(workers, max(len(jobs) // 8, 1))), start=1):
+        truth += rows
+        if progress:
+            progress(done, len(jobs))
+    stories = {site.name: [tell(seed, site, k) for k in range(n)] for site, n in counts}
+    for site in (ASAN, NORTH):
+        people = stories[site.name]
+        (out / site.name).mkdir(exist_ok=True)
+        write_atomic(out / site.name / "dxa.csv", csv_text(DXA_COLUMNS, dxa_rows(people)))
+        write_atomic(
+            out / site.name / "clinical.csv", csv_text(CLINICAL_COLUMNS, clinical_rows(people))
+        )
+    (out / "public").mkdir(exist_ok=True)
+    lines = [HEADER, *public_rows(seed, stories["public"])]
+    write_atomic(out / "public" / CSV_NAME, "\n".join(lines) + "\n")
+    columns = TRUTH_COLUMNS
+    write_atomic(out / "truth.csv", csv_text(columns, ([r[c] for c in columns] for r in truth)))
+    world = {
+        "format": FORMAT,
+        "settings": settings,
+        "images": {site.name: sum(r["site"] == site.name for r in truth) for site, _ in counts},
+        "task": "OsPenScreen: low bone mass against normal, age 50 or more, osteoporosis excluded",
+        "ceilings": {
+            site.name: {
+                "population": population_ceiling(site),
+                "patients": _patients_ceiling(stories[site.name]),
+            }
+            for site in (ASAN, NORTH)
+        },
+    }
+    write_atomic(out / "world.json", json.dumps(world, indent=1) + "\n")
+    return world
+
+
+def _settings(
+    seed: int, internal: int, external: int, public: int, size: int, confounder: float
+) -> dict[str, Any]:
+    if not 0 <= confounder <= 1:
+        raise ValueError(f"confounder is {confounder}: give a number from 0 to 1.")
+    if size < 64 or size % 8:
+        raise ValueError(f"size is {size}: give a multiple of 8, 64 or more.")
+    if seed < 0 or min(internal, external, public) < 0:
+        raise ValueError("seed and numbers of patients cannot be negative.")
+    return {
+        "seed": seed,
+        "internal": internal,
+        "external": external,
+        "public": public,
+        "size": size,
+        "confounder": float(confounder),
+    }
+
+
+def _resume(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """The finished world of these settings, or None after claiming the folder for them."""
+    claim, world = out / ".phantom.json", out / "world.json"
+    for path in (world, claim):
+        if not path.is_file():
+            continue
+        found = json.loads(path.read_text())
+        if found["settings"] != settings:
+            differs = [k for k in settings if found["settings"].get(k) != settings[k]]
+            raise ValueError(
+                f"{out} holds a world with another {', '.join(differs)}. "
+                "Use --fresh to replace it, or another folder."
+            )
+        if path == world:
+            return found
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomic(claim, json.dumps({"format": FORMAT, "settings": settings}) + "\n")
+    return None
+
+
+def _map(jobs: list[Job], workers: int) -> Iterator[list[dict[str, Any]]]:
+    """`make_patient` of each job, in the jobs' order."""
+    if not jobs:
+        return
+    if workers <= 1:
+        threads = cv2.getNumThreads()
+        try:
+            yield from map(make_patient, jobs)
+        finally:
+            cv2.setNumThreads(threads)
+        return
+    # Compile the kernels once, here: workers then load them from the cache.
+    render(*_first(jobs[0]), jobs[0].site, seed=jobs[0].seed, size=64)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+        yield from pool.map(make_patient, jobs, chunksize=4)
+
+
+def _first(job: Job):
+    story = tell(job.seed, job.site, job.index)
+    return story, story.shots[0]
+
+
+def _patients_ceiling(stories: list[Story]) -> dict[str, float | None]:
+    """The ceiling in a site's own patients who have a DXA, at their index radiograph."""
+    pairs = [(s, exam) for s in stories if (exam := s.nearest_exam(s.shots[0].day))]
+    return sample_ceiling(
+        np.array([s.latent for s, _ in pairs], float),
+        np.array([s.age for s, _ in pairs], float),
+        np.array([s.sex == "F" for s, _ in pairs], bool),
+        np.array([exam.lowest for _, exam in pairs], float),
+    )

@@ -1,0 +1,205 @@
+"""The command line: ``python -m data_sharding VERB``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+
+from data_sharding.ledger import REASONS, NothingUsable
+from data_sharding.policies import POLICIES
+from data_sharding.schema import Manifest
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="""From DICOM and DXA tables to WebDataset shards, with every exclusion counted.
+
+\b
+python -m data_sharding pack data/asan shards/asan
+python -m data_sharding pack data/north shards/north --role external
+python -m data_sharding pack data/nih shards/nih
+python -m data_sharding info shards/asan
+""",
+)
+Site = Annotated[Path, typer.Argument(help="Folder with dxa.csv, or with NIH's Data_Entry*.csv.")]
+Folder = Annotated[Path, typer.Argument(help="A packed dataset.")]
+
+
+@app.command()
+def pack(
+    site: Site,
+    out: Annotated[Path, typer.Argument(help="Folder for the shards; OUT.private gets the key.")],
+    role: Annotated[str, typer.Option(help="internal, external or public.")] = "",
+    name: Annotated[str, typer.Option(help="Source name [the folder's].")] = "",
+    kind: Annotated[str, typer.Option(help="auto, dxa or nih.")] = "auto",
+    size: Annotated[int, typer.Option(help="Side of the picture, pixels.")] = 512,
+    window_days: Annotated[int, typer.Option(help="Most days between X-ray and DXA.")] = 180,
+    min_age: Annotated[float, typer.Option(help="Years at the radiograph.")] = 50,
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    view: Annotated[list[str] | None, typer.Option(help="[PA; NIH: PA and AP]")] = None,
+    assume_view: Annotated[str, typer.Option(help="View of files that do not say.")] = "",
+    policy: Annotated[str, typer.Option(help="Label policy; see `policies`.")] = "ospenscreen/1",
+    shard_samples: Annotated[int, typer.Option(help="Samples in one tar.")] = 256,
+    workers: Annotated[int, typer.Option(help="Processes [one per core].")] = 0,
+    key_file: Annotated[Path | None, typer.Option(help="64 hex digits [made at first].")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace what is in OUT.")] = False,
+) -> None:
+    """Pack a folder into shards. Running it again returns at once if nothing changed.
+
+    \b
+    A DXA-paired site:  SITE/dicom/**, SITE/dxa.csv, SITE/clinical.csv (optional)
+      dxa.csv           patient_id,exam_date,lumbar_spine_t,femoral_neck_t,total_hip_t
+      clinical.csv      patient_id,sex,birth_date,height_cm,weight_kg
+    NIH ChestX-ray14:   DIR/images/*.png, DIR/Data_Entry*.csv (.gz too, both editions)
+
+    \b
+    python -m data_sharding pack data/asan shards/asan
+    python -m data_sharding pack data/north shards/north --role external --window-days 90
+
+    What does not go through is in OUT/ledger.csv with a reason. Exit code 4: nothing usable.
+    """
+    from data_sharding.pack import pack as run
+
+    run(
+        site,
+        out,
+        role=_role(role),
+        name=name or None,
+        kind=kind,  # pyright: ignore[reportArgumentType]  (checked there)
+        size=size,
+        window_days=window_days,
+        min_age=min_age,
+        seed=seed,
+        views=view or (),
+        assume_view=assume_view,
+        label_policy=policy,
+        shard_samples=shard_samples,
+        workers=workers or None,
+        key_file=key_file,
+        fresh=fresh,
+        echo=typer.echo,
+    )
+
+
+@app.command()
+def info(folder: Folder) -> None:
+    """What a packed dataset holds.
+
+    \b
+    python -m data_sharding info shards/asan
+    """
+    from data_sharding.reader import read_index
+
+    manifest = Manifest.load(folder)
+    index = read_index(folder, manifest)
+    typer.echo(f"{manifest.name}: {manifest.role}, policy {manifest.policy}, {manifest.hash[:12]}")
+    typer.echo(f"pictures: {manifest.image_dtype} {'x'.join(map(str, manifest.image_shape))}")
+    for split in dict.fromkeys(index["split"]):
+        rows = index.loc[index["split"] == split]
+        label, age, women = (rows[c].to_numpy() for c in ("label", "age", "sex"))
+        positive = [value == 1 for value in label if not pd.isna(value)]
+        share = f"{np.mean(positive):.1%} low bone mass" if positive else "unlabelled"
+        typer.echo(
+            f"{split}: {len(rows)} samples, {len(set(rows['patient']))} patients, {share}, "
+            f"age {np.nanmin(age):.0f} to {np.nanmax(age):.0f}, {np.mean(women == 'F'):.0%} women"
+        )
+    typer.echo(f"settings: {manifest.settings}")
+
+
+@app.command()
+def verify(folder: Folder) -> None:
+    """Check every byte of a dataset against its manifest; exit code 1 if one differs.
+
+    \b
+    python -m data_sharding verify shards/asan
+    """
+    from data_sharding.reader import verify as check
+
+    wrong = check(folder)
+    for line in wrong:
+        typer.echo(line)
+    if wrong:
+        raise typer.Exit(1)
+    typer.echo(f"{folder}: as it was packed")
+
+
+@app.command()
+def ledger(folder: Folder) -> None:
+    """The flow of a dataset: what went in, what came out, and why the rest did not.
+
+    \b
+    python -m data_sharding ledger shards/asan
+    """
+    for box in Manifest.load(folder).flow:
+        typer.echo(f"{box.step}: {box.n_in} {box.unit}s in, {box.n_out} out")
+        for reason, count in box.excluded.items():
+            typer.echo(f"  {count:6d}  {REASONS.get(reason, reason)}")
+
+
+@app.command()
+def policies() -> None:
+    """The label policies: what each makes of a DXA measurement."""
+    for name, policy in sorted(POLICIES.items()):
+        typer.echo(f"{name}: {(policy.__doc__ or '').strip()}")
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder for the sites of the world.")],
+    seed: Annotated[int, typer.Option()] = 0,
+    internal: Annotated[int, typer.Option(help="Patients of the internal site.")] = 900,
+    external: Annotated[int, typer.Option(help="Patients of the external site.")] = 300,
+    public: Annotated[int, typer.Option(help="Images of the public set.")] = 600,
+    size: Annotated[int, typer.Option(help="Side of the pictures, pixels.")] = 512,
+    confounder: Annotated[float, typer.Option(help="0 none to 1: a shortcut to fall for.")] = 0.0,
+    workers: Annotated[int, typer.Option(help="Processes [one per core].")] = 0,
+) -> None:
+    """Make a synthetic world of sites to pack: known bone density, no patients.
+
+    \b
+    python -m data_sharding phantom data/phantom --internal 60 --external 20 --public 40
+    """
+    from data_sharding.phantom.world import make_world
+
+    make_world(
+        out,
+        seed=seed,
+        internal=internal,
+        external=external,
+        public=public,
+        size=size,
+        confounder=confounder,
+        workers=workers or None,
+    )
+
+
+def _role(text: str) -> Any:
+    if text and text not in ("internal", "external", "public"):
+        raise ValueError(f"role {text!r}: internal, external or public")
+    return text or None
+
+
+def main() -> None:
+    """Run; a user's mistake is one line and exit code 2, a folder with nothing usable 4."""
+    try:
+        app()
+    except NothingUsable as e:
+        typer.echo(f"{e}", err=True)
+        sys.exit(4)
+    except ValueError as e:
+        typer.echo(f"error: {e}", err=True)
+        sys.exit(2)
+    except OSError as e:
+        typer.echo(f"error: {e.filename or ''}: {e.strerror or e}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""The ledger: everything that did not go through, each with a reason, and the flow that adds up.
+
+At every step in = out + excluded, checked when the step is entered. `ledger.csv` travels with
+the shards and holds pseudonyms only; what an item is (a path, a row) stays in the private folder.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from data_sharding.schema import LEDGER_COLUMNS, FlowStep
+
+Unit = Literal["file", "row", "image", "patient"]
+
+#: Every reason there is, in the words the console and the report use.
+REASONS = {
+    # files
+    "not_dicom": "not a DICOM file",
+    "truncated": "the file ends too early",
+    "no_pixels": "DICOM without a picture",
+    "wrong_modality": "not a radiograph (CR or DX)",
+    "not_chest": "not a chest radiograph",
+    "lateral_view": "lateral view",
+    "view_missing": "the header does not say which view it is",
+    "for_processing": "raw detector data, not meant to be looked at",
+    "multi_frame": "more than one frame",
+    "colour": "a colour picture",
+    "too_large": "larger than any radiograph",
+    "undecodable": "the pixels cannot be decoded",
+    "blank": "nothing to be seen in the picture",
+    "unreadable": "the file cannot be read",
+    "no_patient_id": "the header names no patient",
+    "duplicate_file": "a copy of another file (same SOP instance)",
+    # rows
+    "empty_line": "an empty line",
+    "bad_row": "a row with too many or too few cells",
+    "no_identifier": "no patient or image named",
+    "bad_date": "not a date (YYYY-MM-DD)",
+    "bad_t_score": "a T-score that is not a number",
+    "t_score_out_of_range": "a T-score outside of -10 to 10",
+    "no_t_score": "no T-score at any site",
+    "bad_value": "a value that cannot be",
+    "duplicate_row": "the same row again",
+    "conflicting_rows": "rows that contradict each other",
+    "no_image_file": "metadata for an image that is not here",
+    # patients
+    "no_dxa": "no usable DXA measurement",
+    "no_radiograph": "no usable chest radiograph",
+    "no_pa_view": "no PA view",
+    "missing_dates": "no radiograph with a date",
+    "outside_window": "no radiograph close enough to a DXA",
+    "age_unknown": "age unknown",
+    "under_age": "too young",
+    "osteoporosis": "osteoporosis (T <= -2.5)",
+    "no_readable_image": "no candidate radiograph could be read",
+    # images
+    "not_selected": "another radiograph of the patient was used",
+    "patient_excluded": "the patient was excluded",
+    "view_not_pa": "not a PA view",
+    "view_not_wanted": "not one of the views asked for",
+    "not_in_metadata": "not in the metadata",
+    "finding": "has a finding (only 'No Finding' is taken)",
+    "over_age": "too old",
+    "age_implausible": "an age no person has",
+}
+
+
+class Refused(ValueError):
+    """A file that is no use, and why.
+
+    Args:
+        reason: a code of `REASONS`.
+        evidence: what was seen; goes into ledger.csv, so nothing here may identify a person.
+        detail: more for the private folder, such as a library's own message.
+    """
+
+    def __init__(self, reason: str, evidence: str, detail: str = "") -> None:
+        assert reason in REASONS, reason
+        super().__init__(reason, evidence, detail)  # as args: survives pickling between processes
+        self.reason, self.evidence, self.detail = reason, evidence, detail
+
+    def __str__(self) -> str:
+        return f"{REASONS[self.reason]}: {self.evidence}"
+
+
+class NothingUsable(ValueError):
+    """There is nothing in the folder that could be packed."""
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """One thing that did not go through a step. `item` and `patient` are real names: private."""
+
+    item: str
+    patient: str
+    reason: str
+    evidence: str
+    detail: str = ""
+
+
+@dataclass
+class Ledger:
+    """Steps in the order they were taken, and each exclusion with the step it happened at."""
+
+    flow: list[FlowStep] = field(default_factory=list)
+    rows: list[tuple[str, Unit, Exclusion]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def step(
+        self,
+        step: str,
+        unit: Unit,
+        n_in: int,
+        n_out: int,
+        excluded: Iterable[Exclusion] = (),
+        summarised: Mapping[str, int] | None = None,
+    ) -> None:
+        """Enter one step. `summarised` are exclusions counted only, with no row of their own."""
+        rows = sorted(excluded, key=lambda e: (e.item, e.patient, e.reason))
+        counts = Counter(row.reason for row in rows)
+        counts.update(summarised or {})
+        assert set(counts) <= set(REASONS), sorted(set(counts) - set(REASONS))
+        assert n_in == n_out + counts.total(), f"{step}: {n_in} != {n_out} + {dict(counts)}"
+        before = [box for box in self.flow if box.unit == unit and unit in ("patient", "image")]
+        assert not before or before[-1].n_out == n_in, (
+            f"{step}: {before[-1].n_out} came, not {n_in}"
+        )
+        counted = {reason: counts[reason] for reason in sorted(counts) if counts[reason]}
+        self.flow.append(FlowStep(step=step, unit=unit, n_in=n_in, excluded=counted, n_out=n_out))
+        self.rows.extend((step, unit, row) for row in rows)
+
+    def to_csv(self, pseudonym: Callable[[str, str], str]) -> str:
+        """``ledger.csv``: `pseudonym(kind, name)` hides items and patients."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(LEDGER_COLUMNS)
+        for step, unit, row in self.rows:
+            patient = pseudonym("patient", row.patient) if row.patient else ""
+            item = patient if unit == "patient" else pseudonym("item", row.item)
+            writer.writerow([step, unit, item, patient, row.reason, row.evidence])
+        return out.getvalue()
+
+    def private_csv(self, pseudonym: Callable[[str, str], str]) -> str:
+        """``items.csv`` of the private folder: which path, row or patient each item is."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["item", "unit", "is", "reason", "detail"])
+        for _, unit, row in self.rows:
+            name = row.patient if unit == "patient" else row.item
+            kind = "patient" if unit == "patient" else "item"
+            writer.writerow([pseudonym(kind, name), unit, name, row.reason, row.detail])
+        return out.getvalue()
+
+    def summary(self, examples: int = 3) -> list[str]:
+        """Lines for the user's terminal: each step, its reasons, a few files or rows of each."""
+        lines = []
+        shown: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for step, unit, row in self.rows:
+            if unit != "patient" and len(shown[step, row.reason]) < examples:
+                said = f"{row.evidence} {row.detail!r}" if row.detail else row.evidence
+                shown[step, row.reason].append(said if unit == "row" else f"{row.item} ({said})")
+        for box in self.flow:
+            lines.append(f"{box.step}: {box.n_in} {box.unit}s in, {box.n_out} out")
+            for reason, count in box.excluded.items():
+                some = shown.get((box.step, reason), [])
+                more = f": {'; '.join(some)}" if some else ""
+                more += " ..." if some and count > len(some) else ""
+                lines.append(f"  {count:6d}  {REASONS[reason]}{more}")
+        return lines + [f"note: {note}" for note in self.notes]

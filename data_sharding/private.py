@@ -1,0 +1,69 @@
+"""Keyed pseudonyms, and the folder beside a dataset that must never leave the hospital.
+
+`OUT.private/` (mode 0700) lies beside OUT, never inside it: copying OUT copies no key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from data_sharding.schema import write_atomic
+
+
+class Pseudonyms:
+    """HMAC-SHA256 names: the same key gives the same names, without the key they say nothing."""
+
+    def __init__(self, key: bytes, source: str) -> None:
+        self._key = key
+        self._source = source
+
+    def __call__(self, kind: str, name: str) -> str:
+        """20 hex digits for a `kind` ("patient", "sample", "item") called `name` at this source."""
+        text = "\0".join(["osteoray/1", self._source, kind, name])
+        return hmac.new(self._key, text.encode("utf-8", "surrogatepass"), "sha256").hexdigest()[:20]
+
+    @property
+    def key_id(self) -> str:
+        """A fingerprint that tells two keys apart and gives neither away."""
+        return hashlib.sha256(b"osteoray key id\0" + self._key).hexdigest()[:16]
+
+
+def private_folder(out: Path) -> Path:
+    """`OUT.private` beside `out`, made with mode 0700."""
+    folder = out.with_name(out.name + ".private")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
+
+
+def load_key(folder: Path, key_file: Path | None) -> bytes:
+    """The 32-byte key: of `key_file`, else of the private folder, made there at first.
+
+    Raises:
+        ValueError: the file is not there or holds no key; says how to make one.
+    """
+    path = key_file or folder / "pseudonym.key"
+    if key_file is None and not path.exists():
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as f:
+            f.write(secrets.token_hex(32) + "\n")
+    try:
+        key = bytes.fromhex(path.read_text("ascii").strip())
+    except (OSError, ValueError):
+        key = b""
+    if len(key) != 32:
+        raise ValueError(
+            f"{path}: not a key of 64 hex digits. Make one: "
+            f"python -c 'import secrets; print(secrets.token_hex(32))' > {path.name}"
+        )
+    return key
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read."""
+    write_atomic(path, text.encode("utf-8", "surrogateescape"))
+    path.chmod(0o600)

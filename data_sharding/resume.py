@@ -1,0 +1,57 @@
+"""Whether a folder is already packed, from the same inputs; and emptying it to pack again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from data_sharding.schema import Manifest, canonical_json
+from data_sharding.sources import files_under
+
+_OURS = re.compile(
+    r"(train|tune|test|external|public)-\d{5}\.tar|manifest\.json|index\.parquet|ledger\.csv"
+)
+
+
+def listing(site: Path) -> str:
+    """A hash of every file's path, size and time: cheap, and it changes when the input does."""
+    lines = []
+    for path in files_under(site):
+        status = path.lstat()
+        lines.append([str(path.relative_to(site)), status.st_size, status.st_mtime_ns])
+    return hashlib.sha256(canonical_json(lines).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def already_packed(
+    out: Path, private: Path, inputs: dict[str, Any], fresh: bool
+) -> Manifest | None:
+    """The manifest of `out` if it is complete and of the same inputs; None if there is none."""
+    if fresh or not (out / "manifest.json").exists():
+        return None
+    try:
+        before = json.loads((private / "inputs.json").read_text())
+    except (OSError, ValueError):
+        before = {}
+    differ = [key for key in inputs if before.get(key) != inputs[key]]
+    if differ:
+        what = "the site's files" if differ == ["files"] else ", ".join(differ)
+        raise ValueError(
+            f"{out}: holds a dataset that was packed differently ({what} changed). "
+            "Choose another folder, or --fresh to replace it."
+        )
+    return Manifest.load(out)
+
+
+def clear(out: Path) -> None:
+    """Make `out` an empty folder, taking away only what an earlier pack wrote."""
+    out.mkdir(parents=True, exist_ok=True)
+    there = [p for p in out.iterdir() if not p.name.endswith(".tmp")]
+    other = sorted(p.name for p in there if not _OURS.fullmatch(p.name))
+    if other:
+        raise ValueError(f"{out}: holds {other[0]}, which is none of ours. Choose an empty folder.")
+    (out / "manifest.json").unlink(missing_ok=True)  # first: from here on it is incomplete
+    for path in out.iterdir():
+        path.unlink()

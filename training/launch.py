@@ -36,9 +36,10 @@ def prepare(config: Config, fresh: bool = False) -> Path:
     folder = config.paths.runs / f"{config.recipe.replace(':', '-')}-{identity[:10]}"
     if fresh and folder.exists():
         shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _point_latest_at(folder)
     if (folder / "run.json").exists():
         return folder
-    folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "config.yaml", config.to_yaml())
     facts = {
         "run_id": folder.name,
@@ -63,6 +64,13 @@ def prepare(config: Config, fresh: bool = False) -> Path:
     }
     write_atomic(folder / "run.json", json.dumps(facts, indent=1) + "\n")
     return folder
+
+
+def _point_latest_at(folder: Path) -> None:
+    """``runs/latest`` is a link to the run that was last asked for."""
+    link = folder.with_name(f".latest.{os.getpid()}")
+    link.symlink_to(folder.name)
+    link.replace(folder.with_name("latest"))
 
 
 def _manifests(config: Config) -> dict[str, tuple[Path, Manifest]]:
@@ -114,6 +122,8 @@ def _on_ray(config: Config, folder: Path) -> None:
     os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(compute.start_timeout_s))
+    if not sys.stdout.isatty():
+        os.environ.setdefault("RAY_COLOR_PREFIX", "0")
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
@@ -129,6 +139,7 @@ def _on_ray(config: Config, folder: Path) -> None:
             log_to_driver=True,
             logging_level=logging.WARNING,
         )
+        _hide_token()
     _require_resources(config)
     trainer = TorchTrainer(
         _worker,
@@ -153,6 +164,13 @@ def _on_ray(config: Config, folder: Path) -> None:
         shutil.rmtree(folder / "ray", ignore_errors=True)
         if started_here:
             ray.shutdown()
+
+
+def _hide_token() -> None:
+    """Ray writes the token that opens its cluster readable to all users of the machine."""
+    token = Path.home() / ".ray" / "auth_token"
+    if token.is_file() and token.stat().st_uid == os.getuid():
+        token.chmod(0o600)
 
 
 def _require_resources(config: Config) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Protocol
 
 import torch
@@ -48,6 +49,8 @@ class DDP:
 
     def prepare(self, model: nn.Module) -> nn.Module:
         """Wrapped; rank 0's weights are sent to all."""
+        # One-channel weights are "channels last" and not; DDP warns of it at every start.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
         devices = [self.world.device] if self.world.device.type == "cuda" else None
         return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
 

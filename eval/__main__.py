@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 app = typer.Typer(
     help="What the models of a run are worth, with intervals, and a report for a clinician.",
-    epilog="A run is a folder with cohorts/COHORT/predictions.parquet in it, as training leaves it.",
+    epilog="A run is a folder holding cohorts/COHORT/predictions.parquet, as training leaves it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -71,7 +71,7 @@ def show(run: RunFolder) -> None:
 def table(found: list[Metrics], ceiling: dict[str, float]) -> str:
     """Lines of aligned columns, one for each cohort and model."""
     head = ("cohort", "model", "n", "AUROC [95%]", "sensitivity [95%]", "specificity [95%]")
-    lines = [(*head, "ceiling") if ceiling else head]
+    lines: list[tuple[str, ...]] = [(*head, "ceiling") if ceiling else head]
     for m in found:
         for model in m.models:
             o = model.overall

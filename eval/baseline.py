@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from data_sharding.schema import SEVERITIES, Strict
+from eval.frames import Column, Frame
 from eval.subgroups import AGE_BANDS, age_band
 
 
@@ -37,7 +37,7 @@ class Baseline(Strict):
     severities: dict[str, int]
 
 
-def baseline(frame: pd.DataFrame) -> Baseline:
+def baseline(frame: Frame) -> Baseline:
     """Describe the people in a cohort.
 
     Args:
@@ -67,7 +67,7 @@ def baseline(frame: pd.DataFrame) -> Baseline:
     )
 
 
-def _quantity(column: pd.Series) -> Quantity:
+def _quantity(column: Column) -> Quantity:
     values = column.to_numpy(float, na_value=np.nan)
     values = values[np.isfinite(values)]
     return Quantity(

@@ -46,7 +46,7 @@ def calibration(cases: Cases) -> Calibration:
     """Compute all of it for labelled rows; one class only leaves the regressions undefined."""
     bins = reliability(cases)
     n = cases.label.size
-    gaps = [b.n * abs(b.observed.value - b.mean_predicted) for b in bins if _both(b)]
+    gaps = [_gap(b) for b in bins]
     mean = float(cases.probability.mean()) if n else None
     empty = undefined("nobody with a reference label in this group")
     in_the_large, slope = _regressions(cases)
@@ -59,8 +59,11 @@ def calibration(cases: Cases) -> Calibration:
     )
 
 
-def _both(b: Bin) -> bool:
-    return b.n > 0 and b.observed.value is not None and b.mean_predicted is not None
+def _gap(b: Bin) -> float:
+    """Predictions in the bin times the distance between what was said and what was so."""
+    if b.observed.value is None or b.mean_predicted is None:
+        return 0.0
+    return b.n * abs(b.observed.value - b.mean_predicted)
 
 
 def reliability(cases: Cases, bins: int = BINS) -> tuple[Bin, ...]:

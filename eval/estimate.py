@@ -23,7 +23,7 @@ class Estimate(Strict):
     undefined: str | None = None
 
     def text(self, digits: int = 3, percent: bool = False) -> str:
-        """Print as ``0.812 [0.790, 0.834]`` or ``undefined: reason``; `percent` multiplies by 100."""
+        """As ``0.812 [0.790, 0.834]`` or ``undefined: reason``; `percent` multiplies by 100."""
         if self.value is None:
             return f"undefined: {self.undefined}"
         scale, unit = (100.0, "%") if percent else (1.0, "")

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from data_sharding.schema import CLASSES, canonical_json, sha256_file, write_atomic
-from eval.gradcam import gradcam
+from eval.frames import Column, Frame
 from eval.plots import heat
 from eval.runs import Run, is_tuning
 
@@ -106,9 +105,7 @@ def choose(run: Run, model: str, per_class: int) -> list[Chosen]:
     return chosen
 
 
-def _surest(
-    frame: pd.DataFrame, label: pd.Series, where: str, reference: str, count: int
-) -> list[Chosen]:
+def _surest(frame: Frame, label: Column, where: str, reference: str, count: int) -> list[Chosen]:
     chosen = []
     for target in (1, 0):
         rows = frame[label.reindex(frame.index) == target]
@@ -136,7 +133,9 @@ def _kept(folder: Path, stamp: str) -> list[Panel] | None:
 
 def _draw(run: Run, weights: Path, chosen: list[Chosen]) -> list[Panel]:
     from data_sharding.reader import ShardDataset
+    from eval.gradcam import gradcam
     from training.checkpoint import load_weights
+    from training.models import cam_layer
 
     packs = [ShardDataset(p.folder) for p in run.packs if p.manifest is not None]
     if not packs:
@@ -147,7 +146,7 @@ def _draw(run: Run, weights: Path, chosen: list[Chosen]) -> list[Panel]:
         pixels = _pixels(packs, choice.key)
         if pixels is None:
             continue
-        cam = gradcam(model, model.cam_layer, preprocessor(pixels[None]), choice.target)
+        cam = gradcam(model, cam_layer(model), preprocessor(pixels[None]), choice.target)
         caption = choice.caption if cam.positive[0] else f"{choice.caption}; no positive evidence"
         png = panel_png(pixels, cam.maps[0].detach().cpu().numpy())
         made.append(Panel(choice.group, caption, f"{number:02d}.png", png))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from eval import plots
+from eval.frames import Frame
 from eval.metrics import Metrics
 from eval.ranking import precision_recall_curve, roc_curve
 from eval.runs import MODELS, Run
@@ -25,7 +24,7 @@ class Figures:
     why: str
 
 
-def cohort_figures(metrics: Metrics, frame: pd.DataFrame) -> Figures:
+def cohort_figures(metrics: Metrics, frame: Frame) -> Figures:
     """Draw one cohort.
 
     Args:
@@ -48,7 +47,7 @@ def cohort_figures(metrics: Metrics, frame: pd.DataFrame) -> Figures:
     )
 
 
-def _curves(metrics: Metrics, labelled: pd.DataFrame) -> str | None:
+def _curves(metrics: Metrics, labelled: Frame) -> str | None:
     roc, precision_recall, points = {}, {}, {}
     prevalence = 0.0
     for m in metrics.models:

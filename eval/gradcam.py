@@ -57,15 +57,19 @@ def gradcam(model: Module, layer: Module, images: torch.Tensor, target: int) -> 
     if model.training:
         raise ValueError("call model.eval() first: batch statistics would mix the images")
     kept: list[torch.Tensor] = []
-    handle = layer.register_forward_hook(lambda _module, _inputs, output: kept.append(output))
+
+    def keep(_module: Module, _inputs: tuple, output: torch.Tensor) -> None:
+        kept.append(output)
+
+    handle = layer.register_forward_hook(keep)
     try:
         with torch.enable_grad():
-            logit = class_logit(model(images.detach().requires_grad_()), target)
+            logit = class_logit(model(images.detach().requires_grad_()), target).sum()
     finally:
         handle.remove()
     if len(kept) != 1 or not isinstance(kept[0], torch.Tensor) or kept[0].ndim != 4:
         raise ValueError("the Grad-CAM layer must run once per forward and give [B, C, h, w]")
-    (gradient,) = torch.autograd.grad(logit.sum(), kept[0], allow_unused=True)
+    (gradient,) = torch.autograd.grad(logit, kept[0], allow_unused=True)
     if gradient is None:
         raise ValueError("the logit does not depend on the Grad-CAM layer")
     # activation, gradient: (B, C, h, w); weights: (B, C, 1, 1)

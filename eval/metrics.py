@@ -7,6 +7,7 @@ One file per cohort, made from its predictions.parquet alone. Same predictions, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from eval.baseline import Baseline, baseline
 from eval.bootstrap import PatientDraws
 from eval.calibration import Calibration, calibration
 from eval.compare import Difference, differences
+from eval.frames import Frame
 from eval.intervals import Method
 from eval.performance import Cases, Performance, performance
 from eval.subgroups import SeverityBand, Subgroup, by_severity, by_sex_and_age
@@ -77,7 +79,7 @@ def evaluate_cohort(
             thresholds, or a key has different patients or labels under different models.
     """
     settings = settings or Settings()
-    frame = check_predictions(predictions, cohort)
+    frame: Frame = check_predictions(predictions, cohort)
     _check_one_cohort(frame, cohort)
     patients = np.unique(frame["patient"].to_numpy(str))
     draws = PatientDraws.of(patients.size, settings.draws, settings.seed) if len(frame) else None
@@ -108,7 +110,7 @@ def evaluate_cohort(
     )
 
 
-def _model(name: str, unlabelled: int, labelled: pd.DataFrame, cases: Cases) -> ModelMetrics:
+def _model(name: str, unlabelled: int, labelled: Frame, cases: Cases) -> ModelMetrics:
     return ModelMetrics(
         model=name,
         threshold=cases.threshold,
@@ -120,13 +122,13 @@ def _model(name: str, unlabelled: int, labelled: pd.DataFrame, cases: Cases) -> 
     )
 
 
-def _teacher_first(names: np.ndarray) -> list[str]:
+def _teacher_first(names: Iterable[str]) -> list[str]:
     """Teacher, student, then the others by name."""
     known = ["teacher", "student"]
     return sorted(names, key=lambda n: (known.index(n) if n in known else len(known), n))
 
 
-def _check_one_cohort(frame: pd.DataFrame, cohort: str) -> None:
+def _check_one_cohort(frame: Frame, cohort: str) -> None:
     if others := sorted(set(frame["cohort"].dropna()) - {cohort}):
         raise ValueError(f"{cohort}: the file also holds rows of {', '.join(others)}")
     if frame[["model", "key", "patient"]].isna().any(axis=None):
@@ -138,7 +140,7 @@ def _check_one_cohort(frame: pd.DataFrame, cohort: str) -> None:
         raise ValueError(f"{cohort}: models disagree about the patient or the label of a key")
 
 
-def _threshold(rows: pd.DataFrame, where: str) -> float | None:
+def _threshold(rows: Frame, where: str) -> float | None:
     """The one frozen threshold, or None if the file has none."""
     values = rows["threshold"].dropna().unique()
     if values.size > 1:
@@ -146,7 +148,7 @@ def _threshold(rows: pd.DataFrame, where: str) -> float | None:
     return float(values[0]) if values.size else None
 
 
-def _notes(frame: pd.DataFrame) -> list[str]:
+def _notes(frame: Frame) -> list[str]:
     """Facts about the cohort that change how the numbers are read."""
     if frame.empty:
         return ["The predictions file has no rows."]

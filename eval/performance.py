@@ -7,6 +7,7 @@ rows were seen.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,7 +126,7 @@ def _by_class(cases: Cases) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return cases.patient[cases.label == 1], cases.patient[cases.label == 0]
 
 
-def _decisions(cases: Cases) -> dict[str, Estimate | Confusion | None]:
+def _decisions(cases: Cases) -> dict[str, Any]:
     """Confusion counts and the ratios of them."""
     names = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "f1")
     if cases.threshold is None:
@@ -133,6 +134,10 @@ def _decisions(cases: Cases) -> dict[str, Estimate | Confusion | None]:
         return {"confusion": None, **dict.fromkeys(names, missing)}
     sick, flagged = cases.label == 1, cases.flagged
     nobody = "nobody with a reference label in this group"
+
+    def why(reason: str) -> str:
+        return reason if sick.size else nobody
+
     return {
         "confusion": Confusion(
             tp=int((sick & flagged).sum()),
@@ -140,10 +145,10 @@ def _decisions(cases: Cases) -> dict[str, Estimate | Confusion | None]:
             fn=int((sick & ~flagged).sum()),
             tn=int((~sick & ~flagged).sum()),
         ),
-        "sensitivity": share(cases, flagged, sick, "nobody here has low bone mass"),
-        "specificity": share(cases, ~flagged, ~sick, "nobody here is normal"),
-        "ppv": share(cases, sick, flagged, "nobody was flagged"),
-        "npv": share(cases, ~sick, ~flagged, "everybody was flagged" if sick.size else nobody),
+        "sensitivity": share(cases, flagged, sick, why("nobody here has low bone mass")),
+        "specificity": share(cases, ~flagged, ~sick, why("nobody here is normal")),
+        "ppv": share(cases, sick, flagged, why("nobody was flagged")),
+        "npv": share(cases, ~sick, ~flagged, why("everybody was flagged")),
         "accuracy": share(cases, sick == flagged, np.ones(sick.size, bool), nobody),
         "f1": _f1(cases),
     }

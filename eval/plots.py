@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -25,7 +26,7 @@ INK, MUTED, RULE = "#1d2a36", "#5c6b79", "#dfe5ea"
 #: Blue, orange, purple, green, grey: told apart in all common kinds of colour blindness.
 COLOURS = ("#0f5c94", "#c8702a", "#6b5b95", "#3d8168", "#5c6b79")
 DASHES = ("-", (0, (5, 1.6)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.2, 1.5)), "-")
-STYLE = {
+STYLE: Any = {
     "font.size": 10.5,
     "font.family": "DejaVu Sans",
     "text.color": INK,
@@ -56,7 +57,7 @@ def heat(values: NDArray) -> NDArray:
 
 
 def colour(model: str, models: Sequence[str]) -> tuple[str, object]:
-    """Colour and dash of a model: student and teacher keep theirs in every figure."""
+    """Colour and dash of a model; student and teacher keep theirs in every figure."""
     known = ["student", "teacher"]
     others = [m for m in models if m not in known]
     i = known.index(model) if model in known else 2 + others.index(model) % (len(COLOURS) - 2)
@@ -220,7 +221,7 @@ def training_curves(
 
 def svg(figure: Figure, name: str) -> str:
     """The figure as an ``<svg>`` element to put into a page, without dates or addresses."""
-    with mpl.rc_context({**STYLE, "svg.hashsalt": f"osteoray {name}"}):
+    with mpl.rc_context(STYLE | {"svg.hashsalt": f"osteoray {name}"}):
         buffer = io.StringIO()
         FigureCanvasSVG(figure).print_svg(
             buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pandas as pd
+import numpy as np
 
 from data_sharding.schema import CLASSES
+from eval.frames import Column, Frame
 from eval.metrics import Metrics
 from eval.subgroups import AGE_BANDS, SEXES, age_band
 
@@ -42,19 +43,19 @@ class Shift:
     dxa_n: int | None
 
 
-def decisions(frame: pd.DataFrame) -> list[Counts]:
+def decisions(frame: Frame) -> list[Counts]:
     """Everybody offered, then each decision.
 
     Args:
         frame: pseudo_labels.parquet with columns decision, age, sex.
     """
     band = age_band(frame["age"])
-    groups = {"all offered": pd.Series(True, index=frame.index)}
+    groups: dict[str, Column] = {"all offered": np.ones(len(frame), bool)}
     groups |= {d: frame["decision"] == d for d in DECISIONS}
     return [_counts(name, frame[rows], band[rows]) for name, rows in groups.items()]
 
 
-def _counts(name: str, frame: pd.DataFrame, band: pd.Series) -> Counts:
+def _counts(name: str, frame: Frame, band: Column) -> Counts:
     age = frame["age"].dropna().astype(float)
     counted = band.value_counts()
     return Counts(
@@ -68,7 +69,7 @@ def _counts(name: str, frame: pd.DataFrame, band: pd.Series) -> Counts:
     )
 
 
-def shift(frame: pd.DataFrame, labelled: Metrics | None) -> list[Shift]:
+def shift(frame: Frame, labelled: Metrics | None) -> list[Shift]:
     """Share of low bone mass among kept proxies, beside the DXA share of a labelled cohort.
 
     Args:
@@ -77,7 +78,7 @@ def shift(frame: pd.DataFrame, labelled: Metrics | None) -> list[Shift]:
     """
     kept = frame[frame["decision"].isin(CLASSES)]
     sex, band = kept["sex"].map(SEXES.get), age_band(kept["age"])
-    groups: dict[str, pd.Series] = {"everybody": pd.Series(True, index=kept.index)}
+    groups: dict[str, Column] = {"everybody": np.ones(len(kept), bool)}
     groups |= {name: sex == name for name in SEXES.values()}
     groups |= {name: band == name for name in AGE_BANDS}
     reference = _reference(labelled)

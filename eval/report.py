@@ -14,7 +14,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
@@ -24,8 +23,12 @@ from eval import proxies, wording
 from eval.estimate import Estimate
 from eval.evaluate import evaluate_cohorts
 from eval.figures import cohort_figures, training_figure
+from eval.frames import Frame
 from eval.metrics import Metrics, Settings
 from eval.runs import MODELS, Run, is_tuning
+
+#: Keys of run.json that have a place of their own in the report.
+PLACED = ("run_id", "recipe", "manifests", "ceiling", "world", "timings", "versions", "complete")
 
 
 def write_report(run: Path, explain: bool = True) -> Path:
@@ -62,12 +65,15 @@ def render(run: Run, metrics: Sequence[Metrics], problems: list[str], explain: b
     environment.filters |= {"estimate": estimate, "svg": Markup, "quantity": quantity}
     facts = run.facts
     best = wording.headline(metrics)
+    shown = [m for m in metrics if not is_tuning(m.cohort)] or metrics
     panels, no_panels = _panels(run.folder) if explain else ([], "not asked for (--no-explain)")
     proxy_frame, proxy_problem = _proxies(run)
     return environment.get_template("report.html.j2").render(
         metrics=metrics,
-        problems=problems,
+        shown=shown,
+        problems=[_without_path(p, run.folder) for p in problems],
         facts=facts,
+        other_facts={k: v for k, v in facts.items() if k not in PLACED},
         ceiling=_mapping(facts.get("ceiling")),
         config=run.config,
         headline=best,
@@ -75,7 +81,7 @@ def render(run: Run, metrics: Sequence[Metrics], problems: list[str], explain: b
         comparison=wording.comparison,
         limitations=wording.LIMITATIONS,
         is_tuning=is_tuning,
-        figures={m.cohort: cohort_figures(m, run.predictions(m.cohort)) for m in metrics},
+        figures={m.cohort: cohort_figures(m, run.predictions(m.cohort)) for m in shown},
         training=training_figure(run),
         packs=run.packs,
         splits=_splits,
@@ -111,7 +117,7 @@ def quantity(q: Any, digits: int = 1) -> str:
     if q.mean is None:
         return "undefined: not recorded"
     sd = f" ± {q.sd:.{digits}f}" if q.sd is not None else " (one patient)"
-    return f"{q.mean:.{digits}f}{sd}"
+    return f"{q.mean:.{digits}f}{sd}".replace("-", "−")
 
 
 def rows(value: Any, name: str = "") -> list[tuple[str, str]]:
@@ -129,7 +135,7 @@ def _panels(run: Path) -> tuple[list[tuple[str, list[tuple[str, str]]]], str]:
     try:
         made = explanations.panels(run)
     except (ImportError, ValueError, OSError, RuntimeError) as e:
-        return [], str(e).splitlines()[0] if str(e) else type(e).__name__
+        return [], _without_path(str(e).splitlines()[0], run) if str(e) else type(e).__name__
     groups = []
     for group, members in groupby(made, key=lambda p: p.group):
         encoded = [(base64.b64encode(p.png).decode(), p.caption) for p in members]
@@ -137,11 +143,11 @@ def _panels(run: Path) -> tuple[list[tuple[str, list[tuple[str, str]]]], str]:
     return groups, "" if groups else "no picture qualified"
 
 
-def _proxies(run: Run) -> tuple[pd.DataFrame | None, str]:
+def _proxies(run: Run) -> tuple[Frame | None, str]:
     try:
         frame = run.pseudo_labels
     except ValueError as e:
-        return None, str(e)
+        return None, _without_path(str(e), run.folder)
     return frame, "" if frame is not None else "this run made no proxy labels"
 
 
@@ -172,6 +178,11 @@ def _models(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
         if listed := rows(facts):
             found.append((model, listed))
     return found
+
+
+def _without_path(text: str, folder: Path) -> str:
+    """The message without the folder's place on this machine, which is nobody's business."""
+    return text.replace(f"{folder}/", "")
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 
 from data_sharding.schema import Manifest, check_predictions
+from eval.frames import Frame
 
 MODELS = ("teacher", "student")
 
@@ -63,7 +64,7 @@ class Run:
         """A file of one cohort."""
         return self.folder / "cohorts" / name / file
 
-    def predictions(self, cohort: str) -> pd.DataFrame:
+    def predictions(self, cohort: str) -> Frame:
         """One cohort's predictions, checked.
 
         Raises:
@@ -108,22 +109,25 @@ class Run:
         return [self._pack(name, e if isinstance(e, dict) else {}) for name, e in entries]
 
     def _pack(self, name: str, entry: dict[str, Any]) -> Pack:
-        path = self.folder / str(entry.get("path") or "")
-        folder = path if path.suffix != ".json" else path.parent
         role = str(entry.get("role") or "")
         if not entry.get("path"):
-            return Pack(name, role, folder, None, "run.json gives no path for it")
+            return Pack(name, role, self.folder, None, "run.json gives no path for it")
+        # Relative to the run; a run made with relative paths names them from where it was started.
+        path = self.folder / str(entry["path"])
+        path = path if path.exists() else Path(str(entry["path"]))
+        folder = path if path.suffix != ".json" else path.parent
         try:
             manifest = Manifest.load(path)
-        except (ValueError, OSError) as e:
-            return Pack(name, role, folder, None, str(e).splitlines()[0])
+        except (ValueError, OSError):
+            problem = "no readable manifest at the path that run.json gives"
+            return Pack(name, role, folder, None, problem)
         if entry.get("hash") not in (None, manifest.hash):
             problem = "the manifest has changed since this run used it"
             return Pack(name, manifest.role, folder, manifest, problem)
         return Pack(name, manifest.role, folder, manifest, None)
 
     @property
-    def pseudo_labels(self) -> pd.DataFrame | None:
+    def pseudo_labels(self) -> Frame | None:
         """What the teacher said of the public set, or None.
 
         Raises:
@@ -143,7 +147,7 @@ def is_tuning(cohort: str) -> bool:
     return cohort.endswith("-tune")
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
+def read_parquet(path: Path) -> Frame:
     """Read a parquet file.
 
     Raises:

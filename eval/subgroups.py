@@ -11,6 +11,7 @@ import pandas as pd
 
 from data_sharding.schema import SEVERITIES, Strict
 from eval.estimate import Estimate, undefined
+from eval.frames import Column, Frame
 from eval.performance import Cases, Performance, performance, ranking, share
 
 #: Name -> (youngest, oldest) in completed years, both included.
@@ -36,9 +37,9 @@ class SeverityBand(Strict):
     auroc_against_normal: Estimate
 
 
-def age_band(age: pd.Series) -> pd.Series:
+def age_band(age: Column) -> Column:
     """The band of each age in years, by completed years; 'under 50' and 'unknown' are bands too."""
-    years = np.floor(age.astype(float))
+    years: Column = np.floor(age.astype(float))
     band = pd.Series("unknown", index=age.index, dtype=object)
     band[years < 50] = "under 50"
     for name, (low, high) in AGE_BANDS.items():
@@ -46,7 +47,7 @@ def age_band(age: pd.Series) -> pd.Series:
     return band
 
 
-def by_sex_and_age(frame: pd.DataFrame, cases: Cases) -> tuple[Subgroup, ...]:
+def by_sex_and_age(frame: Frame, cases: Cases) -> tuple[Subgroup, ...]:
     """Every expected level, and any other level that rows have.
 
     Args:
@@ -64,7 +65,7 @@ def by_sex_and_age(frame: pd.DataFrame, cases: Cases) -> tuple[Subgroup, ...]:
     return tuple(found)
 
 
-def by_severity(frame: pd.DataFrame, cases: Cases) -> tuple[SeverityBand, ...]:
+def by_severity(frame: Frame, cases: Cases) -> tuple[SeverityBand, ...]:
     """Normal, mild, moderate, advanced; empty where the cohort states no severity at all."""
     severity = frame["severity"].astype(object).fillna("").to_numpy()
     if not np.isin(severity, SEVERITIES).any():

@@ -28,22 +28,24 @@ def headline(metrics: Sequence[Metrics]) -> tuple[Metrics, ModelMetrics] | None:
 def reading(metrics: Metrics, model: ModelMetrics) -> list[str]:
     """What the result on one cohort means in people, as sentences."""
     o = model.overall
-    one, many = ("person", "people") if o.n == o.patients else ("picture", "pictures")
-    place = f"In {metrics.cohort} ({o.n:,} {many if o.n != 1 else one}"
-    place += f", of whom {_of_100(o.prevalence)} in 100 had low bone mass by DXA)"
+    people = o.n == o.patients
+    size = f"{o.n:,} people" if people else f"{o.n:,} pictures of {o.patients:,} people"
+    common = f"{_of_100(o.prevalence)} in 100 with low bone mass by DXA"
+    place = f"In {metrics.cohort} ({size}, {common})"
+    many, had = ("people", "had") if people else ("pictures", "were of people with")
     said = []
     if o.ppv.value is None:
         said.append(f"{place}, what a flag means is undefined: {o.ppv.undefined}.")
     else:
         said.append(
-            f"{place}, of 100 {many} flagged by the {model.model}, "
-            f"{_of_100(o.ppv)} had low bone mass{_range(o.ppv)}."
+            f"{place}, of 100 {many} flagged by the {model.model} "
+            f"{_of_100(o.ppv)} {had} low bone mass{_range(o.ppv)}."
         )
     if o.npv.value is not None and o.npv.low is not None and o.npv.high is not None:
         missed = Estimate(value=1 - o.npv.value, low=1 - o.npv.high, high=1 - o.npv.low)
         said.append(
-            f"Of 100 not flagged, {_of_100(missed)} had it all the same{_range(missed)}: "
-            "a negative answer does not rule it out."
+            f"Of 100 not flagged, {_of_100(missed)} {had} low bone mass all the same"
+            f"{_range(missed)}: a negative answer does not rule it out."
         )
     if o.sensitivity.value is not None:
         said.append(
@@ -57,7 +59,7 @@ def comparison(metrics: Metrics) -> list[str]:
     """What may be said of one model against another, and what may not."""
     said = []
     for d in metrics.differences:
-        names = f"{d.second} against {d.first}"
+        names = f"{metrics.cohort}, {d.second} against {d.first}"
         if d.delong.value is None:
             said.append(f"{names}: undefined: {d.delong.undefined}.")
             continue

@@ -1,4 +1,4 @@
-"""A synthetic run folder, drawn from seeded normal distributions: data, as training would leave it."""
+"""A synthetic run folder from seeded normal distributions: data, laid out as training does."""
 
 import json
 from pathlib import Path

@@ -26,6 +26,10 @@ class Grid:
     columns: int
     pitch: float
 
+    def halved(self) -> Grid:
+        """The same field at half the resolution."""
+        return Grid(self.rows // 2, self.columns // 2, self.pitch * 2)
+
     def axes(self, shift: tuple[float, float]) -> tuple[Field, Field]:
         """x (1, columns) and y (rows, 1) in mm, for a patient standing `shift` mm off."""
         x = self.pitch * (np.arange(self.columns) - (self.columns - 1) / 2) - shift[0]
@@ -60,7 +64,11 @@ def frontal(
     """Path lengths of a PA or AP view."""
     x, y = grid.axes(habitus.shift)
     origin = (float(x[0, 0]), float(y[0, 0]))
-    whole, lean = soft.body(build, habitus, x, y)
+    # The body's outline is smooth: half the resolution does.
+    whole, lean = (
+        np.asarray(cv2.resize(field, (grid.columns, grid.rows)), np.float32)
+        for field in soft.body(build, habitus, *grid.halved().axes(habitus.shift))
+    )
     lung = soft.lungs(build, habitus, x, y)
     if findings.effusion:
         side = np.sign(findings.effusion)
@@ -123,11 +131,14 @@ def bone_path(
 def trabeculae(latent: float, seed: int, shape: tuple[int, int], pitch: float) -> Field:
     """A multiplier of mean 1: as trabeculae thin out, those left stand out more, upright."""
     rng = np.random.default_rng(seed)
-    grain = rng.standard_normal(shape, np.float32)
-    grain = np.asarray(cv2.GaussianBlur(grain, (0, 0), 0.7 / pitch, sigmaY=1.6 / pitch), np.float32)
-    coarseness = 0.10 / mineral(latent)[1]
-    scale = np.float32(coarseness / (grain.std() + 1e-9))
-    return np.maximum(1 + scale * grain, 0.2).astype(np.float32, copy=False)
+    coarse = (
+        round(shape[0] * pitch / 2.8),
+        round(shape[1] * pitch / 1.5),
+    )  # grains of that many mm
+    grain = rng.standard_normal(coarse, np.float32)
+    grain = cv2.resize(grain, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    scale = 0.10 / mineral(latent)[1]
+    return np.asarray(np.maximum(1 + scale * grain, 0.2), np.float32)
 
 
 def project(bones: list[Tube], cos: float, sin: float) -> tuple[np.ndarray, np.ndarray]:

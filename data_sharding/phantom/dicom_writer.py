@@ -142,8 +142,8 @@ def _pixels(ds: Dataset, pixels: np.ndarray, room: Room, pitch: float) -> None:
     if room.voi == "window":
         ds.WindowCenter, ds.WindowWidth = f"{top / 2 + 0.5:.1f}", f"{0.8 * top + 1:.1f}"
         return
-    # One entry for each of 2^bits stored values would overflow 64 KiB at 16 bits: keep 12.
-    entries = 1 << min(room.bits, 12)
+    assert room.bits <= 12, room  # one entry for each stored value
+    entries = 1 << room.bits
     curve = tone(np.linspace(0, 1, entries, dtype=np.float32), room.style)
     curve = 1 - curve[::-1] if room.inverted else curve
     lut = Dataset()

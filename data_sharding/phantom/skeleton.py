@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 #: Relative change of shell thickness and of core filling for each T-score away from -1. Across T
 #: +1.5 to -3 a lumbar areal BMD changes by 40%; these are about 1.5 times as steep, because what a
 #: network learns from 500 pictures in a minute here stands for what 46,000 pictures teach.
-SHELL_PER_T = 0.17
-FILL_PER_T = 0.20
+SHELL_PER_T = 0.26
+FILL_PER_T = 0.28
 
 CAGE_HALF_WIDTH = (54, 82, 103, 116, 125, 131, 135, 138, 138, 135, 128, 114)  # mm, ribs 1-12
 RIB_DROP = (28, 46, 64, 78, 88, 96, 102, 106, 106, 100, 80, 60)  # mm, from the head to the tip
@@ -55,8 +55,8 @@ def draw_build(rng: np.random.Generator, height_cm: float, bmi: float, female: b
         top=36 + 7 * n[5],
         scoliosis=3.5 * abs(n[6]),
         scoliosis_phase=1.5 * n[7],
-        shell=1 + 0.04 * n[8],
-        fill=1 + 0.05 * n[9],
+        shell=1 + 0.03 * n[8],
+        fill=1 + 0.04 * n[9],
         shoulder_raise=8 * n[10],
         abduction=14 + 5 * n[11],
     )
@@ -184,7 +184,7 @@ def _ribs(build: Build, side: float, shell: float, fill: float) -> list[Tube]:
         radius = np.interp(phi, [0, 0.5, 1.6, 2.6], [4.6, 5.6, 6.2, 7.2]) * build.robust
         cuts = (slice(0, 11), slice(10, 21))  # the halves in front and behind overlap: they add
         for part in cuts if RIB_END[k] > 90 else (slice(0, 21),):
-            found.append(Tube(points[part], radius[part], 1.05 * shell, 0.28 * fill, 0.72))
+            found.append(Tube(points[part], radius[part], 1.25 * shell, 0.30 * fill, 0.75))
     return found
 
 

@@ -150,28 +150,25 @@ def vessels(
 ) -> Field:
     """Hilar and pulmonary vessels: a random tree on each side, as path of blood (mm)."""
     rng = np.random.default_rng(habitus.vessels)
-    lines: list[np.ndarray] = []
-
-    def branch(x: float, y: float, angle: float, radius: float, length: float, depth: int) -> None:
-        bends = angle + np.cumsum(rng.normal(0, 0.16, 5))
-        step = length / 5
-        xs = x + np.concatenate([[0], np.cumsum(np.cos(bends) * step)])
-        ys = y + np.concatenate([[0], np.cumsum(np.sin(bends) * step)])
-        radii = np.linspace(radius, 0.68 * radius, 6)
-        lines.append(np.stack([xs, ys, radii, radii, np.ones(6)], axis=1))
-        if depth:
-            for turn in (-0.42, 0.38):
-                branch(
-                    *(xs[-1], ys[-1], bends[-1] + turn + rng.normal(0, 0.12)),
-                    *(0.66 * radius, 0.8 * length, depth - 1),
-                )
-
-    for side in (-1.0, 1.0):
-        hilum = (side * 30 * build.wide, build.top + 134 + 6 * side)
-        for angle in (-1.2, -0.55, 0.0, 0.5, 0.95, 1.35):
-            heading = angle + rng.normal(0, 0.1)
-            heading = heading if side > 0 else np.pi - heading
-            branch(*hilum, heading, rng.uniform(4.2, 6.0), rng.uniform(26, 36), 2)
+    # One row for each branch of a generation: x, y, heading, radius, length.
+    heading = np.tile((-1.2, -0.55, 0.0, 0.5, 0.95, 1.35), 2) + rng.normal(0, 0.1, 12)
+    side = np.repeat((-1.0, 1.0), 6)
+    x, y = side * 30 * build.wide, build.top + 134 + 6 * side
+    heading = np.where(side > 0, heading, np.pi - heading)
+    radius, length = rng.uniform(4.2, 6.0, 12), rng.uniform(26, 36, 12)
+    lines = []
+    for _ in range(3):
+        bends = heading[:, None] + np.cumsum(rng.normal(0, 0.16, (len(x), 5)), axis=1)
+        step = length[:, None] / 5
+        # xs, ys, radii: (branches, 6 points)
+        xs = np.concatenate([x[:, None], x[:, None] + np.cumsum(np.cos(bends) * step, 1)], axis=1)
+        ys = np.concatenate([y[:, None], y[:, None] + np.cumsum(np.sin(bends) * step, 1)], axis=1)
+        radii = radius[:, None] * np.linspace(1, 0.68, 6)
+        lines += list(np.stack([xs, ys, radii, radii, np.ones_like(xs)], axis=2))
+        x, y = np.repeat(xs[:, -1], 2), np.repeat(ys[:, -1], 2)
+        fork = np.tile((-0.42, 0.38), len(bends)) + rng.normal(0, 0.12, 2 * len(bends))
+        heading = np.repeat(bends[:, -1], 2) + fork
+        radius, length = np.repeat(0.66 * radius, 2), np.repeat(0.8 * length, 2)
     return _solid(lines, shape, origin, pitch)
 
 

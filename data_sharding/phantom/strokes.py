@@ -15,6 +15,20 @@ Field = NDArray[np.float32]
 
 
 @numba.njit(cache=True, nogil=True)
+def _window(points, k, origin, pitch, rows, columns):
+    """Rows and columns that segment k of a tube can touch: first and last, inclusive."""
+    reach = max(points[k, 2], points[k + 1, 2]) + pitch
+    left, right = min(points[k, 0], points[k + 1, 0]), max(points[k, 0], points[k + 1, 0])
+    top, bottom = min(points[k, 1], points[k + 1, 1]), max(points[k, 1], points[k + 1, 1])
+    return (
+        max(int((top - reach - origin[1]) / pitch), 0),
+        min(int((bottom + reach - origin[1]) / pitch) + 1, rows - 1),
+        max(int((left - reach - origin[0]) / pitch), 0),
+        min(int((right + reach - origin[0]) / pitch) + 1, columns - 1),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
 def splat_tube(
     cortical: Field,
     trabecular: Field,
@@ -37,19 +51,10 @@ def splat_tube(
     """
     rows, columns = cortical.shape
     n = points.shape[0]
-    top, bottom, left, right = rows, -1, columns, -1
     for k in range(n - 1):
         ax, ay = points[k, 0], points[k, 1]
         dx, dy = points[k + 1, 0] - ax, points[k + 1, 1] - ay
-        reach = max(points[k, 2], points[k + 1, 2]) + pitch
-        j0 = max(int((min(ax, ax + dx) - reach - origin[0]) / pitch), 0)
-        j1 = min(int((max(ax, ax + dx) + reach - origin[0]) / pitch) + 1, columns - 1)
-        i0 = max(int((min(ay, ay + dy) - reach - origin[1]) / pitch), 0)
-        i1 = min(int((max(ay, ay + dy) + reach - origin[1]) / pitch) + 1, rows - 1)
-        if j0 > j1 or i0 > i1:
-            continue
-        top, bottom = min(top, i0), max(bottom, i1)
-        left, right = min(left, j0), max(right, j1)
+        i0, i1, j0, j1 = _window(points, k, origin, pitch, rows, columns)
         length2 = dx * dx + dy * dy + 1e-9
         for i in range(i0, i1 + 1):
             py = origin[1] + i * pitch - ay
@@ -70,12 +75,14 @@ def splat_tube(
                 if shell + hollow > scratch[0, i, j] + scratch[1, i, j]:
                     scratch[0, i, j] = shell
                     scratch[1, i, j] = hollow
-    for i in range(top, bottom + 1):
-        for j in range(left, right + 1):
-            cortical[i, j] += scratch[0, i, j]
-            trabecular[i, j] += fill * scratch[1, i, j]
-            scratch[0, i, j] = 0.0
-            scratch[1, i, j] = 0.0
+    for k in range(n - 1):  # move what was drawn into the fields, and leave zeros
+        i0, i1, j0, j1 = _window(points, k, origin, pitch, rows, columns)
+        for i in range(i0, i1 + 1):
+            for j in range(j0, j1 + 1):
+                cortical[i, j] += scratch[0, i, j]
+                trabecular[i, j] += fill * scratch[1, i, j]
+                scratch[0, i, j] = 0.0
+                scratch[1, i, j] = 0.0
 
 
 @numba.njit(cache=True, nogil=True)

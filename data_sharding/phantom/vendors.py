@@ -68,26 +68,26 @@ class Site:
 
 
 _PANEL = Detector(kvp=120, scatter=0.35, quanta=2400, blur_mm=0.35)
-_PLATE = Detector(kvp=100, scatter=0.55, quanta=1300, blur_mm=0.60)
-_OTHER = Detector(kvp=120, scatter=0.45, quanta=1800, blur_mm=0.45)
+_PLATE = Detector(kvp=120, scatter=0.45, quanta=1300, blur_mm=0.55)
+_OTHER = Detector(kvp=120, scatter=0.40, quanta=1800, blur_mm=0.45)
 _PLAIN, _TALL, _WIDE = (1.0, 1.0), (1.125, 1.0), (1.0, 1.0625)
 
 # fmt: off
-_AXR1 = Room("AXR1", "Meridian Imaging", "Lumen 6", "DX", 12, False, "window", _PLAIN, 405,
-             _PANEL, Style(1.10, 0.0, 0.55, 9.0), 0.15)
-_AXR2 = Room("AXR2", "Meridian Imaging", "Lumen 8", "DX", 14, True, "window", _PLAIN, 405,
-             _PANEL, Style(1.00, 3.0, 0.45, 9.0), 0.20)
-_NCR1 = Room("NCR1", "Fukada Medical", "Plate Reader XL", "CR", 10, True, "lut", _TALL, 375,
-             _PLATE, Style(1.00, 4.0, 0.35, 12.0), 0.30)
-_NDX2 = Room("NDX2", "Halden Health", "Panorama DR", "DX", 16, False, "lut", _WIDE, 420,
-             _OTHER, Style(1.20, 2.5, 0.70, 6.0), 0.20)
+_AXR1 = Room("AXR1", "Meridian Imaging", "Lumen 6", "DX", 12, False, "window", _PLAIN, 372,
+             _PANEL, Style(1.10, 0.0, 0.80, 9.0), 0.15)
+_AXR2 = Room("AXR2", "Meridian Imaging", "Lumen 8", "DX", 14, True, "window", _PLAIN, 372,
+             _PANEL, Style(1.00, 2.5, 0.75, 9.0), 0.20)
+_NCR1 = Room("NCR1", "Fukada Medical", "Plate Reader XL", "CR", 10, True, "lut", _TALL, 350,
+             _PLATE, Style(1.00, 2.5, 0.70, 10.5), 0.30)
+_NDX2 = Room("NDX2", "Halden Health", "Panorama DR", "DX", 16, False, "window", _WIDE, 384,
+             _OTHER, Style(1.10, 1.0, 0.80, 8.0), 0.20)
 _PUBLIC = (
-    Room("PUB1", "Meridian Imaging", "Lumen 4", "DX", 8, False, "window", _PLAIN, 400,
-         _OTHER, Style(1.00, 2.0, 0.40, 10.0), 0.25),
-    Room("PUB2", "Halden Health", "Panorama", "DX", 8, False, "window", _PLAIN, 415,
-         _PANEL, Style(1.20, 1.5, 0.60, 7.0), 0.20),
-    Room("PUB3", "Fukada Medical", "Plate Reader S", "CR", 8, False, "window", _PLAIN, 390,
-         _PLATE, Style(0.95, 3.5, 0.30, 11.0), 0.30),
+    Room("PUB1", "Meridian Imaging", "Lumen 4", "DX", 8, False, "window", _PLAIN, 368,
+         _OTHER, Style(1.00, 2.0, 0.72, 9.5), 0.25),
+    Room("PUB2", "Halden Health", "Panorama", "DX", 8, False, "window", _PLAIN, 380,
+         _PANEL, Style(1.10, 1.5, 0.85, 8.5), 0.20),
+    Room("PUB3", "Fukada Medical", "Plate Reader S", "CR", 8, False, "window", _PLAIN, 362,
+         _PLATE, Style(0.95, 2.8, 0.70, 10.0), 0.30),
 )
 # fmt: on
 

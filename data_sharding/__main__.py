@@ -186,10 +186,10 @@ def _role(text: str) -> Any:
     return text or None
 
 
-def main() -> None:
-    """Run; a user's mistake is one line and exit code 2, a folder with nothing usable 4."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run and exit: 0, 2 for a mistake of the user, 4 for a folder with nothing usable."""
     try:
-        app()
+        app(arguments)
     except NothingUsable as e:
         typer.echo(f"{e}", err=True)
         sys.exit(4)

@@ -62,42 +62,39 @@ def coded_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def decode(ds: Dataset, syntax: str) -> npt.NDArray[np.uint8 | np.uint16]:
-    """The bit patterns of the one grey frame of `ds`, unsigned [rows, columns].
+def decode(ds: Dataset, syntax: str) -> tuple[npt.NDArray[np.uint8 | np.uint16], bool]:
+    """The bit patterns of the one grey frame of `ds`, unsigned [rows, columns]; are they signed?
+
+    Signed is as the header says, except where a JPEG 2000 stream holds negative numbers and the
+    header denies it: the stream is then right.
 
     Raises:
         Refused: truncated, too_large, no_pixels or undecodable.
     """
     rows, columns, bits = int(ds.Rows), int(ds.Columns), int(ds.BitsAllocated)
+    signed = int(ds.get("PixelRepresentation") or 0) == 1
     if "PixelData" not in ds:
         raise Refused("no_pixels", "no PixelData element")
     check_size(rows, columns)
-    data: bytes = ds.PixelData
     if bits not in (8, 16):
         raise Refused("undecodable", f"{bits} bits allocated; 8 or 16 are read")
     if syntax in _NATIVE:
-        order = ">" if syntax == _BIG_ENDIAN else "<"
-        need = rows * columns * bits // 8
-        if len(data) < need:
-            raise Refused("truncated", f"{len(data)} of {need} bytes of pixels")
-        dtype = np.dtype(f"{order}u{bits // 8}")
-        if syntax == _BIG_ENDIAN and bits == 8 and ds["PixelData"].VR == "OW":
-            data = np.frombuffer(data[: need + need % 2], ">u2").astype("<u2").tobytes()
-        pixels = np.frombuffer(data, dtype, rows * columns).reshape(rows, columns)
-        return pixels.astype(dtype.newbyteorder("="), copy=False)
-    if not data:
+        return _native(ds, syntax, rows, columns, bits), signed
+    if not ds.PixelData:
         raise Refused("truncated", "no encoded pixels")
     try:
         if syntax == _RLE:
-            return _rle(ds)
-        frame = get_frame(data, 0, number_of_frames=1)
-        return _compressed(frame, syntax, rows, columns, bits, bool(ds.PixelRepresentation))
+            return _rle(ds), signed
+        frame = get_frame(ds.PixelData, 0, number_of_frames=1)
+        numbers = _compressed(frame, syntax, rows, columns)
     except Refused:
         raise
     except Exception as e:  # decoders raise whatever they like on damaged data
         raise Refused(
             "undecodable", f"{syntax_name(syntax)}: {type(e).__name__}", str(e)[:200]
         ) from e
+    signed = signed or bool(numbers.dtype.kind == "i" and numbers.min() < 0)
+    return numbers.astype(f"i{bits // 8}").view(f"u{bits // 8}"), signed
 
 
 def check_size(rows: int, columns: int) -> None:
@@ -112,14 +109,26 @@ def check_size(rows: int, columns: int) -> None:
         raise Refused("too_large", f"{columns}x{rows} pixels are declared")
 
 
+def _native(ds: Dataset, syntax: str, rows: int, columns: int, bits: int) -> npt.NDArray[Any]:
+    data: bytes = ds.PixelData
+    need = rows * columns * bits // 8
+    if len(data) < need:
+        raise Refused("truncated", f"{len(data)} of {need} bytes of pixels")
+    big = syntax == _BIG_ENDIAN
+    if big and bits == 8 and ds["PixelData"].VR == "OW":  # bytes travel in swapped pairs
+        data = np.frombuffer(data[: need + need % 2], ">u2").astype("<u2").tobytes()
+    dtype = np.dtype(f"{'>' if big else '<'}u{bits // 8}")
+    pixels = np.frombuffer(data, dtype, rows * columns).reshape(rows, columns)
+    return pixels.astype(dtype.newbyteorder("="), copy=False)
+
+
 def _rle(ds: Dataset) -> npt.NDArray[Any]:
     pixels, _ = get_decoder(UID(_RLE)).as_array(ds, index=0, raw=True)
     return pixels.view(f"u{pixels.itemsize}").reshape(int(ds.Rows), int(ds.Columns))
 
 
-def _compressed(
-    frame: bytes, syntax: str, rows: int, columns: int, bits: int, signed: bool
-) -> npt.NDArray[Any]:
+def _compressed(frame: bytes, syntax: str, rows: int, columns: int) -> npt.NDArray[Any]:
+    """The numbers in an encoded frame, integers of at most 16 bits."""
     codec = _JPEG.get(syntax)
     if codec is None:
         raise Refused("undecodable", f"no decoder for {syntax_name(syntax)}")
@@ -134,6 +143,4 @@ def _compressed(
     pixels = np.asarray(getattr(imagecodecs, f"{codec}_decode")(frame))
     if pixels.shape != (rows, columns) or pixels.dtype.kind not in "iu" or pixels.itemsize > 2:
         raise Refused("undecodable", f"{syntax_name(syntax)}: {pixels.shape} {pixels.dtype}")
-    # Codecs return numbers; the display table wants bit patterns of the allocated width. A JPEG
-    # 2000 stream states its own sign, and where that differs from the header the header is right.
-    return pixels.astype(np.int64 if bits > 16 else f"i{bits // 8}").view(f"u{bits // 8}")
+    return pixels

@@ -11,9 +11,12 @@ nothing else is raised, whatever the file holds. The extension is not looked at.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -94,8 +97,7 @@ def read_pixels(source: Path | bytes, assume_view: str = "") -> Picture:
 def _guarded(read: Any, ds: Dataset, *arguments: Any) -> Any:
     """Call `read`; what pydicom raises on a hostile element becomes a refusal."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             return read(ds, *arguments)
     except Refused:
         raise
@@ -116,8 +118,7 @@ def _read(source: Path | bytes, pixels: bool) -> tuple[Dataset, str]:
             deflated = _DEFLATED.search(head)
             if deflated:  # it would be inflated whole, however large that is
                 raise Refused("undecodable", f"no decoder for {syntax_name(deflated[1].decode())}")
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with _quiet():
                 f.seek(0)
                 ds = pydicom.dcmread(
                     f, stop_before_pixels=not pixels, force=force, specific_tags=list(ALLOWED)
@@ -138,6 +139,20 @@ def _read(source: Path | bytes, pixels: bool) -> tuple[Dataset, str]:
     if force and not any(tag in ds for tag in ("SOPClassUID", "Modality", "Rows")):
         raise Refused("not_dicom", "no DICM mark, and no DICOM elements that make sense")
     return ds, syntax
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence pydicom, which quotes values it dislikes, and values may name a person."""
+    logger = logging.getLogger("pydicom")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
 
 
 def _open(source: Path | bytes) -> Any:
@@ -231,14 +246,14 @@ def _facts(ds: Dataset, syntax: str, source: Path | bytes, assume_view: str) -> 
 
 def _picture(ds: Dataset, syntax: str, source: Path | bytes, assume_view: str) -> Picture:
     facts = _facts(ds, syntax, source, assume_view)
-    stored = decode(ds, syntax)
-    chain, applied = _chain(ds, little=syntax != "1.2.840.10008.1.2.2")
+    stored, signed = decode(ds, syntax)
+    chain, applied = _chain(ds, signed, little=syntax != "1.2.840.10008.1.2.2")
     if not _view(ds):
         applied.insert(0, f"view assumed {facts.view}")
     return Picture(show(stored, chain), (f"decoded {syntax_name(syntax)}", *applied), facts)
 
 
-def _chain(ds: Dataset, little: bool) -> tuple[Chain, list[str]]:
+def _chain(ds: Dataset, signed: bool, little: bool) -> tuple[Chain, list[str]]:
     """The display chain a header asks for, and the same in words."""
     applied: list[str] = []
     bits = int(ds.BitsAllocated)
@@ -270,7 +285,6 @@ def _chain(ds: Dataset, little: bool) -> tuple[Chain, list[str]]:
     inverse = _text(ds, "PresentationLUTShape").upper() == "INVERSE"
     if mono1 or inverse:
         applied.append(f"inverted ({'MONOCHROME1' if mono1 else 'presentation LUT INVERSE'})")
-    signed = int(ds.get("PixelRepresentation") or 0) == 1
     chain = Chain(
         *(bits, stored, high, signed, slope, intercept or 0.0, modality_lut, voi_lut, window),
         invert=mono1 or inverse,

@@ -69,6 +69,12 @@ REASONS = {
     "age_implausible": "an age no person has",
 }
 
+#: Nothing is wrong with these: the console counts them and shows no examples.
+_EXPECTED = {
+    *("lateral_view", "view_not_pa", "view_not_wanted", "not_selected", "patient_excluded"),
+    *("finding", "under_age", "over_age", "no_image_file"),
+}
+
 
 class Refused(ValueError):
     """A file that is no use, and why.
@@ -161,7 +167,9 @@ class Ledger:
         lines = []
         shown: dict[tuple[str, str], list[str]] = defaultdict(list)
         for step, unit, row in self.rows:
-            if unit != "patient" and len(shown[step, row.reason]) < examples:
+            if unit == "patient" or row.reason in _EXPECTED:
+                continue
+            if len(shown[step, row.reason]) < examples:
                 said = f"{row.evidence} {row.detail!r}" if row.detail else row.evidence
                 shown[step, row.reason].append(said if unit == "row" else f"{row.item} ({said})")
         for box in self.flow:

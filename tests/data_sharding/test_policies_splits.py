@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+
+import pytest
+
+from data_sharding.policies import POLICIES, lowest, policy
+from data_sharding.splits import FRACTIONS, assign, fold, stratum
+
+OSPENSCREEN = policy("ospenscreen/1")
+
+
+@pytest.mark.parametrize(
+    ("t", "label", "severity", "excluded"),
+    [
+        ("3.0", 0, "normal", ""),
+        ("-0.9", 0, "normal", ""),
+        ("-1.0", 0, "normal", ""),
+        ("-1", 0, "normal", ""),
+        ("-1.00000000000000001", 1, "mild", ""),
+        ("-1.1", 1, "mild", ""),
+        ("-1.49", 1, "mild", ""),
+        ("-1.5", 1, "moderate", ""),
+        ("-1.9", 1, "moderate", ""),
+        ("-2.0", 1, "advanced", ""),
+        ("-2.4", 1, "advanced", ""),
+        ("-2.4999999999999999999", 1, "advanced", ""),
+        ("-2.5", None, None, "osteoporosis"),
+        ("-2.50", None, None, "osteoporosis"),
+        ("-4", None, None, "osteoporosis"),
+    ],
+)
+def test_every_edge_of_ospenscreen(t, label, severity, excluded):
+    said = OSPENSCREEN({"femoral_neck": Decimal(t), "lumbar_spine": Decimal("4")})
+    assert (said.label, said.severity, said.excluded) == (label, severity, excluded)
+    assert said.site == "femoral_neck"
+    assert t in said.audit
+
+
+def test_the_lowest_site_decides_and_ties_go_to_the_first():
+    t = {"lumbar_spine": Decimal("-1.2"), "femoral_neck": None, "total_hip": Decimal("-1.20")}
+    assert lowest(t) == ("lumbar_spine", Decimal("-1.2"))
+    assert lowest({**t, "total_hip": Decimal("-1.3")}) == ("total_hip", Decimal("-1.3"))
+    assert OSPENSCREEN({}).excluded == "no_t_score"
+
+
+def test_an_unknown_policy_lists_those_there_are():
+    with pytest.raises(ValueError, match=r"ospenscreen/1"):
+        policy("ospenscreen/9")
+    assert all(p.__doc__ for p in POLICIES.values())
+
+
+def strata_of(n: int) -> dict[str, tuple[str, str, str]]:
+    return {f"p{i}": stratum(i % 2, "FM"[i % 3 == 0], 50 + i * 7 % 40) for i in range(n)}
+
+
+@pytest.mark.parametrize("n", [1, 5, 10, 57, 300, 1234])
+def test_splits_are_70_10_20_within_a_patient_in_every_stratum_and_overall(n):
+    strata = strata_of(n)
+    split = assign(strata, seed=3)
+    assert split.keys() == strata.keys()
+    for group in [None, *set(strata.values())]:
+        members = [p for p in strata if group in (None, strata[p])]
+        counts = Counter(split[p] for p in members)
+        for name, fraction in FRACTIONS.items():
+            assert abs(counts[name] - fraction * len(members)) < 1.0 + 1e-9
+
+
+def test_splits_depend_on_the_seed_and_not_on_the_order():
+    strata = strata_of(200)
+    split = assign(strata, seed=0)
+    assert assign(dict(reversed(strata.items())), seed=0) == split
+    assert assign(strata, seed=1) != split
+
+
+def test_other_roles_are_not_split():
+    assert set(assign(strata_of(9), 0, "external").values()) == {"external"}
+    assert set(assign(strata_of(9), 0, "public").values()) == {"public"}
+
+
+def test_folds():
+    counts = Counter(fold(f"p{i}", 5) for i in range(2000))
+    assert sorted(counts) == [0, 1, 2, 3, 4]
+    assert min(counts.values()) > 330
+    with pytest.raises(ValueError, match="folds"):
+        fold("p", 1)

@@ -32,7 +32,9 @@ def truncate(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
     low, high = central_range(pixels)
     if not high > low:
         return np.zeros(pixels.shape, np.float32)
-    out = np.clip(pixels, low, high).astype(np.float32)
+    # bounds of the picture's own type: clipping integers by floats would make a float64 copy
+    bounds = pixels.dtype.type(low), pixels.dtype.type(high)
+    out = np.clip(pixels, *bounds).astype(np.float32, copy=False)
     out -= np.float32(low)
     out *= np.float32(255.0 / (high - low))
     return out

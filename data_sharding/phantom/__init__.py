@@ -1,1 +1,29 @@
-"""A synthetic world with a known truth: radiographs, DXA, clinical tables, a public set."""
+"""A synthetic world with a known truth: radiographs, DXA, clinical tables, a public set.
+
+No public data pair chest radiographs with DXA. In this world every patient has a latent bone
+score; it decides what the DXA reads, with noise, and how much bone the rays meet. Tests,
+newcomers and comparisons of methods run on it. What holds here is no evidence about patients.
+
+::
+
+    from data_sharding.phantom.world import make_world
+    make_world(Path("data/phantom"), internal=900, external=300, public=600)
+
+What is physics: path lengths through bodies in space, tubes with shells and waisted boxes turned
+with the patient; attenuation by Beer-Lambert over five energies with NIST's coefficients for
+ICRU-44 tissues, so beams harden; quantum noise of Poisson's variance under automatic exposure
+control; BMD from T by published young-adult references; DICOM objects that conform.
+
+What is tuned: how population, age, sex and BMI set the latent (to OsPenScreen's Table 1); noise
+of the DXA sites (to the ceiling); spectra, scatter, blur and makers' tone curves (to look like
+radiographs, and to cost an external site some AUROC); and the effect of the latent on bone, 2.3
+times nature's (`skeleton.SHELL_PER_T`), so that a small network learns it in a minute. The
+thoracic bones carry the latent exactly; only the DXA is noisy. Laterals are crude.
+
+The ceiling: because the label is a noisy reading, no model can pass an AUROC of about .95; age
+and sex alone reach about .67. ``world.json`` has both, expected and for the patients at hand.
+
+From patient to file: `stories` (who, when) -> `skeleton` + `softparts` -> `anatomy` (mm of each
+tissue) -> `projection` (detector) -> `vendors` (grey) -> `rendering` -> `dicom_writer` or
+`public` -> `hospital` (a patient's files) -> `world`.
+"""

@@ -114,7 +114,7 @@ def bone_path(
     shell, core = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     scratch = np.zeros((2, *shape), np.float32)
     cos, sin = float(np.cos(angle)), float(np.sin(angle))
-    bones = tubes(build, latent)
+    bones = tubes(build, latent, arms_raised=abs(angle) > 1)
     points, starts = project(bones, cos, sin)
     fills = np.array([tube.fill for tube in bones])
     splat_tubes(shell, core, scratch, points, starts, fills, origin, grid.pitch)
@@ -125,7 +125,9 @@ def bone_path(
         along = np.hypot(half_d * cos, half_w * sin)
         box = np.array([x * cos + z * sin, y, across, half_h, along, body.tilt, body.shell])
         splat_vertebra(shell, core, box, body.fill, origin, grid.pitch)
-    return shell + core * trabeculae(latent, habitus.texture, shape, grid.pitch)
+    core *= trabeculae(latent, habitus.texture, shape, grid.pitch)
+    shell += core
+    return shell
 
 
 def trabeculae(latent: float, seed: int, shape: tuple[int, int], pitch: float) -> Field:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -41,6 +42,7 @@ from data_sharding.phantom.vendors import ASAN, NORTH, PUBLIC
 from data_sharding.schema import write_atomic
 
 FORMAT = "osteoray-phantom/1"
+CLAIM = ".phantom.json"  # the settings an unfinished world is being made with
 Progress = Callable[[int, int], None]
 
 
@@ -55,6 +57,7 @@ def make_world(
     confounder: float = 0.0,
     workers: int | None = None,
     progress: Progress | None = None,
+    fresh: bool = False,
 ) -> dict[str, Any]:
     """Make a world in `out`, byte for byte the same for the same arguments.
 
@@ -68,6 +71,7 @@ def make_world(
         confounder: 0 to 1: how far a lead token in asan's pictures follows the label.
         workers: processes; None for one a core, 1 for none but this one. Decides no byte.
         progress: called with (patients done, patients in all).
+        fresh: take away the world that is in `out` first.
 
     Returns:
         The content of ``world.json``. A finished world with these settings returns at once.
@@ -76,6 +80,8 @@ def make_world(
         ValueError: an argument is out of range, or `out` holds a world of other settings.
     """
     settings = _settings(seed, internal, external, public, size, confounder)
+    if fresh:
+        _take_away(out)
     if finished := _resume(out, settings):
         return finished
     counts = ((ASAN, internal), (NORTH, external), (PUBLIC, public))
@@ -137,7 +143,7 @@ def _settings(
 
 def _resume(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
     """The finished world of these settings, or None after claiming the folder for them."""
-    claim, world = out / ".phantom.json", out / "world.json"
+    claim, world = out / CLAIM, out / "world.json"
     for path in (world, claim):
         if not path.is_file():
             continue
@@ -153,6 +159,16 @@ def _resume(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(claim, json.dumps({"format": FORMAT, "settings": settings}) + "\n")
     return None
+
+
+def _take_away(out: Path) -> None:
+    """Remove a world, and nothing else that may lie in its folder."""
+    if not any((out / name).is_file() for name in (CLAIM, "world.json")):
+        return
+    for site in (ASAN, NORTH, PUBLIC):
+        shutil.rmtree(out / site.name, ignore_errors=True)
+    for name in ("world.json", "truth.csv", CLAIM):  # the claim last
+        (out / name).unlink(missing_ok=True)
 
 
 def _map(jobs: list[Job], workers: int) -> Iterator[list[dict[str, Any]]]:

@@ -75,6 +75,12 @@ def test_an_unfinished_world_is_finished_and_not_mixed_with_another(world, tmp_p
         make_world(tmp_path / "w", **(SMALL | {"size": 64}))
     make_world(tmp_path / "w", **SMALL, workers=1)
     assert digests(tmp_path / "w") == digests(world)
+    (tmp_path / "w" / "notes.txt").write_text("mine")
+    tiny = {"seed": 9, "internal": 1, "external": 1, "public": 1, "size": 64}
+    images = make_world(tmp_path / "w", **tiny, workers=1, fresh=True)["images"]
+    pictures = [p for p in (tmp_path / "w").rglob("*") if p.suffix in (".dcm", ".png")]
+    assert len(pictures) == sum(images.values())
+    assert (tmp_path / "w" / "notes.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("wrong", [{"confounder": 1.5}, {"size": 100}, {"internal": -1}])

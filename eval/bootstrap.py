@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from eval.estimate import Estimate
 from eval.ranking import CHUNK
 
+NOT_RESAMPLED = "a class has too few patients to resample"
 #: How often draws that lack a class are drawn again before we say that they cannot be had.
 ROUNDS = 100
 
@@ -41,9 +42,12 @@ class PatientDraws:
             negatives: columns of the patients with a negative row.
 
         Returns:
-            counts [draws, patients] and the number redrawn, or None if `ROUNDS` were not enough.
+            counts [draws, patients] and the number redrawn; None if a class has fewer than two
+            patients, whose variation nobody has seen, or `ROUNDS` were not enough.
         """
         classes = (np.unique(positives), np.unique(negatives))
+        if min(c.size for c in classes) < 2:
+            return None
         bad = np.flatnonzero(~_holds(self.counts, classes))
         if not bad.size:
             return self.counts, 0
@@ -94,7 +98,13 @@ def of_sums(
 def percentile(
     value: float, draws: NDArray[np.float64], redrawn: int = 0, confidence: float = 0.95
 ) -> Estimate:
-    """Percentile interval (type 7 quantiles) around `value`."""
+    """Percentile interval (type 7 quantiles) around `value`.
+
+    Where every draw gives the same value, as for a perfect ranking, the bootstrap cannot see how
+    uncertain it is, and an interval of no width would be a lie: there is none then.
+    """
+    if np.nanmax(draws) - np.nanmin(draws) < 1e-12:
+        return Estimate(value=value, undefined="every resample gives the same value")
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(draws, [tail, 1 - tail])
     method = f"bootstrap of patients, {draws.size} draws"

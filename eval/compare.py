@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 
 from data_sharding.schema import Strict
-from eval.bootstrap import percentile
+from eval.bootstrap import NOT_RESAMPLED, percentile
 from eval.delong import paired_test
 from eval.estimate import Estimate, undefined
 from eval.performance import Cases
@@ -82,7 +82,7 @@ def _resampled(
     classes = cases.patient[cases.label == 1], cases.patient[cases.label == 0]
     resampled = cases.draws.both_classes(*classes)
     if resampled is None:
-        return Estimate(value=value, undefined="resampling patients keeps losing a class")
+        return Estimate(value=value, undefined=NOT_RESAMPLED)
     counts, redrawn = resampled
     first, second = (
         Ranking.of(cases.label, s).statistics(counts, cases.patient)[0] for s in scores

@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from data_sharding.reader import ShardDataset
 
 #: Pixels of a picture's longer side in the report.
-SIDE = 320
+SIDE = 256
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A PNG of the picture beside its heat map; `group` is the cohort and class it belongs to."""
+    """A PNG of the picture beside its heat map; `where` is its cohort and `name` its class."""
 
-    group: str
+    where: str
+    name: str
     caption: str
     file: str
     png: bytes
@@ -40,9 +41,9 @@ class Panel:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A picture to explain."""
+    """A picture to explain for class `target`."""
 
-    group: str
+    where: str
     caption: str
     key: str
     target: int
@@ -77,7 +78,7 @@ def panels(run: Path, model: str = "student", per_class: int = 4) -> list[Panel]
     folder.mkdir(parents=True, exist_ok=True)
     for panel in made:
         write_atomic(folder / panel.file, panel.png)
-    index = [{"group": p.group, "caption": p.caption, "file": p.file} for p in made]
+    index = [{k: v for k, v in vars(p).items() if k != "png"} for p in made]
     write_atomic(folder / "panels.json", json.dumps({"stamp": stamp, "panels": index}, indent=1))
     return made
 
@@ -114,7 +115,7 @@ def _surest(frame: Frame, label: Column, where: str, reference: str, count: int)
             caption = (
                 f"{str(row.key)[:8]}: {reference} {CLASSES[target]}, P = {row.probability:.2f}"
             )
-            chosen.append(Chosen(f"{where}: {CLASSES[target]}", caption, str(row.key), target))
+            chosen.append(Chosen(where, caption, str(row.key), target))
     return chosen
 
 
@@ -124,7 +125,7 @@ def _kept(folder: Path, stamp: str) -> list[Panel] | None:
         if index["stamp"] != stamp:
             return None
         return [
-            Panel(p["group"], p["caption"], p["file"], (folder / p["file"]).read_bytes())
+            Panel(p["where"], p["name"], p["caption"], p["file"], (folder / p["file"]).read_bytes())
             for p in index["panels"]
         ]
     except (OSError, ValueError, KeyError, TypeError):
@@ -149,7 +150,7 @@ def _draw(run: Run, weights: Path, chosen: list[Chosen]) -> list[Panel]:
         cam = gradcam(model, cam_layer(model), preprocessor(pixels[None]), choice.target)
         caption = choice.caption if cam.positive[0] else f"{choice.caption}; no positive evidence"
         png = panel_png(pixels, cam.maps[0].detach().cpu().numpy())
-        made.append(Panel(choice.group, caption, f"{number:02d}.png", png))
+        made.append(Panel(choice.where, CLASSES[choice.target], caption, f"{number:02d}.png", png))
     return made
 
 

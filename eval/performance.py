@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_sharding.schema import Strict
-from eval.bootstrap import PatientDraws, of_sums, percentile
+from eval.bootstrap import NOT_RESAMPLED, PatientDraws, of_sums, percentile
 from eval.estimate import Estimate, undefined
 from eval.intervals import Method, proportion
 from eval.ranking import Ranking
@@ -109,7 +109,7 @@ def ranking(cases: Cases) -> tuple[Estimate, Estimate]:
     values = [float(v[0]) for v in order.statistics(once, cases.patient)]
     resampled = cases.draws.both_classes(*_by_class(cases))
     if resampled is None:
-        rare = "resampling patients keeps losing a class"
+        rare = NOT_RESAMPLED
         return Estimate(value=values[0], undefined=rare), Estimate(value=values[1], undefined=rare)
     counts, redrawn = resampled
     draws = order.statistics(counts, cases.patient)
@@ -165,7 +165,7 @@ def _f1(cases: Cases) -> Estimate:
     value = float(2 * total[0] / total[1])
     resampled = cases.draws.both_classes(*_by_class(cases))
     if resampled is None:
-        return Estimate(value=value, undefined="resampling patients keeps losing a class")
+        return Estimate(value=value, undefined=NOT_RESAMPLED)
     counts, redrawn = resampled
     draws = of_sums(counts, cases.patient, values, lambda s: 2 * s[:, 0] / s[:, 1])
     return percentile(value, draws, redrawn, cases.confidence)

@@ -126,6 +126,10 @@ def forest(
         ]
         low = max(0.0, np.floor(min([*ends, 0.5]) * 10) / 10)
         for i, (_, _, estimates) in enumerate(rows):
+            reasons = {e.undefined for e in estimates.values() if e.value is None}
+            if len(reasons) == 1 and all(e.value is None for e in estimates.values()):
+                _interval(axes, estimates[models[0]], i, MUTED, low)
+                continue
             for j, model in enumerate(models):
                 y = i + (j - (len(models) - 1) / 2) * 0.26
                 _interval(axes, estimates[model], y, colour(model, models)[0], low)
@@ -154,7 +158,7 @@ def _interval(axes: Axes, estimate: Estimate, y: float, ink: str, left: float) -
 def confusion(matrices: Mapping[str, Confusion], name: str) -> str:
     """Two-by-two tables, shaded by the share of each reference class."""
     with mpl.rc_context(STYLE | {"axes.grid": False}):
-        figure = Figure(figsize=(3.6 * len(matrices) + 0.6, 3.3), layout="constrained")
+        figure = Figure(figsize=(2.7 * len(matrices) + 0.2, 2.6), layout="constrained")
         for axes, (model, c) in zip(
             np.atleast_1d(figure.subplots(1, len(matrices))), matrices.items(), strict=True
         ):
@@ -163,7 +167,7 @@ def confusion(matrices: Mapping[str, Confusion], name: str) -> str:
             axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.25)
             for (i, j), n in np.ndenumerate(counts):
                 ink = "white" if shares[i, j] > 0.6 else INK
-                axes.text(j, i - 0.06, f"{n:,}", ha="center", va="center", color=ink, fontsize=15)
+                axes.text(j, i - 0.06, f"{n:,}", ha="center", va="center", color=ink, fontsize=14)
                 axes.text(j, i + 0.24, f"{shares[i, j]:.0%} of row", ha="center", va="center",
                           color=ink, fontsize=9)  # fmt: skip
             ticks = ["normal", "low bone\nmass"]

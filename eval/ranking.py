@@ -115,9 +115,13 @@ def roc_curve(label: ArrayLike, score: ArrayLike) -> tuple[NDArray, NDArray]:
 
 
 def precision_recall_curve(label: ArrayLike, score: ArrayLike) -> tuple[NDArray, NDArray]:
-    """Recall and precision at every distinct score, highest first; draw it as steps."""
+    """Recall and precision at every distinct score, highest first, from recall 0; draw it as steps.
+
+    Average precision is the area under ``step(where="pre")``.
+    """
     true, false = _cumulative(label, score)
-    return true[1:] / true[-1], true[1:] / (true[1:] + false[1:])
+    precision = true[1:] / (true[1:] + false[1:])
+    return true / true[-1], np.append(precision[0], precision)
 
 
 def _cumulative(label: ArrayLike, score: ArrayLike) -> tuple[NDArray, NDArray]:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from data_sharding.schema import Manifest, sha256_file, write_atomic
+from data_sharding.schema import CLASSES, Manifest, sha256_file, write_atomic
 from eval import explain as explanations
 from eval import proxies, wording
 from eval.estimate import Estimate
@@ -101,10 +100,11 @@ def estimate(e: Estimate, digits: int = 3) -> Markup:
     if e.value is None:
         return Markup('<span class="undefined">undefined: {}</span>').format(e.undefined)
     value = Markup('<span class="value" title="{}">{}</span>').format(
-        e.method, f"{e.value:.{digits}f}"
+        e.method, _minus(f"{e.value:.{digits}f}")
     )
     if e.low is not None and e.high is not None:
-        interval = f"{e.low:.{digits}f}–{e.high:.{digits}f}"
+        between = " to " if e.low < 0 else "–"
+        interval = _minus(f"{e.low:.{digits}f}{between}{e.high:.{digits}f}")
         return value + Markup('<span class="interval">{}</span>').format(interval)
     if e.undefined:
         reason = Markup('<span class="undefined">interval undefined: {}</span>')
@@ -117,7 +117,12 @@ def quantity(q: Any, digits: int = 1) -> str:
     if q.mean is None:
         return "undefined: not recorded"
     sd = f" ± {q.sd:.{digits}f}" if q.sd is not None else " (one patient)"
-    return f"{q.mean:.{digits}f}{sd}".replace("-", "−")
+    return _minus(f"{q.mean:.{digits}f}{sd}")
+
+
+def _minus(number: str) -> str:
+    """With the minus sign that is as wide as a plus."""
+    return number.replace("-", "−")
 
 
 def rows(value: Any, name: str = "") -> list[tuple[str, str]]:
@@ -136,11 +141,13 @@ def _panels(run: Path) -> tuple[list[tuple[str, list[tuple[str, str]]]], str]:
         made = explanations.panels(run)
     except (ImportError, ValueError, OSError, RuntimeError) as e:
         return [], _without_path(str(e).splitlines()[0], run) if str(e) else type(e).__name__
-    groups = []
-    for group, members in groupby(made, key=lambda p: p.group):
-        encoded = [(base64.b64encode(p.png).decode(), p.caption) for p in members]
-        groups.append((group, [(f"data:image/png;base64,{b}", c) for b, c in encoded]))
-    return groups, "" if groups else "no picture qualified"
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for panel in made:
+        for name in CLASSES[::-1]:  # both classes have a heading, whoever qualified
+            groups.setdefault(f"{panel.where}: {name}", [])
+        address = f"data:image/png;base64,{base64.b64encode(panel.png).decode()}"
+        groups[f"{panel.where}: {panel.name}"].append((address, panel.caption))
+    return list(groups.items()), "" if groups else "no picture qualified"
 
 
 def _proxies(run: Run) -> tuple[Frame | None, str]:

@@ -88,7 +88,7 @@ def _signed(e: Estimate) -> str:
         return f"undefined: {e.undefined}"
     if e.low is None or e.high is None:
         return f"{e.value:+.3f}"
-    return f"{e.value:+.3f} [{e.low:+.3f}, {e.high:+.3f}]"
+    return f"{e.value:+.3f} [{e.low:+.3f}, {e.high:+.3f}]".replace("-", "−")
 
 
 def _p(p: float | None) -> str:

@@ -64,10 +64,10 @@ def test_panels_are_sure_and_right_and_made_once(trained):
     assert made
     frame = Run.at(trained).predictions("here-test")
     student = frame.set_index(frame["key"].str[:8])
-    for panel in (p for p in made if p.group.startswith("here-test")):
+    for panel in (p for p in made if p.where == "here-test"):
         row = student.loc[panel.caption[:8]]
         assert (row["probability"] >= row["threshold"]) == (row["label"] == 1)
-        assert panel.group.endswith("low bone mass" if row["label"] else "normal")
+        assert panel.name == ("low bone mass" if row["label"] else "normal")
     assert not any(key in p.caption for key in frame["key"] for p in made)
     folder = trained / "report" / "gradcam"
     stamps = {p.file: (folder / p.file).stat().st_mtime_ns for p in made}
@@ -84,14 +84,14 @@ def test_the_report_shows_them(trained):
     images = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
     assert len(images) == len(panels(trained))
     picture = cv2.imdecode(np.frombuffer(base64.b64decode(images[0]), np.uint8), 1)
-    assert picture.shape == (320, 646, 3)
+    assert picture.shape == (256, 518, 3)
     assert write_report(trained).read_text() == page
 
 
 def test_the_choice_is_by_probability_then_key_and_one_per_patient(run, make_cohort, save_cohort):
     frame = make_cohort("a-test", 40, repeats=2, models=("student",))
     save_cohort(run, frame.assign(probability=frame["label"] * 0.8 + 0.1), "a-test")
-    chosen = [c for c in choose(Run.at(run), "student", 3) if c.group.startswith("a-test")]
+    chosen = [c for c in choose(Run.at(run), "student", 3) if c.where == "a-test"]
     expected = [
         key
         for label in (1, 0)
@@ -102,7 +102,9 @@ def test_the_choice_is_by_probability_then_key_and_one_per_patient(run, make_coh
 
 def test_proxies_shown_are_the_surest(run):
     frame = pd.read_parquet(run / "pseudo/pseudo_labels.parquet")
-    chosen = [c for c in choose(Run.at(run), "student", 2) if c.target == 1 and "public" in c.group]
+    chosen = [
+        c for c in choose(Run.at(run), "student", 2) if c.target == 1 and c.where == "public set"
+    ]
     top = frame.sort_values("probability", ascending=False).drop_duplicates("patient").head(2)
     assert [c.key for c in chosen] == top["key"].tolist()
 
@@ -112,7 +114,7 @@ def test_a_panel_is_the_picture_beside_its_heat():
     cam = np.zeros((16, 16))
     cam[:8] = 1.0
     picture = cv2.imdecode(np.frombuffer(panel_png(pixels, cam), np.uint8), 1).astype(int)
-    left, right = picture[:, :320], picture[:, 326:]
+    left, right = picture[:, :256], picture[:, 262:]
     assert (left == 100).all()
     assert (right[-40:] == 100).all()
     assert (np.abs(right[:40] - 100).max(axis=2) > 50).all()

@@ -94,7 +94,8 @@ def test_a_teacher_in_student_clothes_does_not_differ(frame):
     both = pd.concat([teacher, teacher.assign(model="student")])
     (d,) = evaluate_cohort(both, "here", QUICK).differences
     assert (d.first, d.second, d.delong.value, d.p) == ("teacher", "student", 0.0, 1.0)
-    assert (d.bootstrap.low, d.bootstrap.high) == (0.0, 0.0)
+    assert (d.bootstrap.value, d.bootstrap.low) == (0.0, None)
+    assert d.bootstrap.undefined == "every resample gives the same value"
 
 
 def test_bonferroni_counts_its_comparisons(make_cohort):

@@ -68,19 +68,24 @@ def test_draws_are_whole_patients_and_repeatable():
 
 def test_draws_without_a_class_are_drawn_again_and_counted():
     draws = PatientDraws.of(8, 500, seed=0)
-    positive, negative = np.array([3]), np.delete(np.arange(8), 3)
-    missing = int((draws.counts[:, 3] == 0).sum())
+    positive, negative = np.array([3, 5, 5]), np.array([0, 1, 2, 4, 6, 7])
+    missing = int((draws.counts[:, [3, 5]].sum(axis=1) == 0).sum())
     counts, redrawn = draws.both_classes(positive, negative)
-    assert missing > 100
+    assert missing > 30
     assert redrawn >= missing
-    assert (counts[:, 3] > 0).all()
-    untouched = draws.counts[:, 3] > 0
+    assert counts[:, [3, 5]].any(axis=1).all()
+    untouched = draws.counts[:, [3, 5]].any(axis=1) & draws.counts[:, negative].any(axis=1)
     assert np.array_equal(counts[untouched], draws.counts[untouched])
 
 
 def test_a_class_that_cannot_be_drawn_is_given_up():
     lonely = PatientDraws(np.zeros((5, 3), np.int16), seed=0)
-    assert lonely.both_classes(np.array([0]), np.array([], dtype=np.int64)) is None
+    assert lonely.both_classes(np.array([0]), np.array([1, 2])) is None
+
+
+def test_no_width_is_no_interval():
+    e = percentile(1.0, np.ones(100))
+    assert (e.value, e.low, e.undefined) == (1.0, None, "every resample gives the same value")
 
 
 def test_percentile_interval_is_numpys_type_7():
@@ -108,9 +113,10 @@ def test_curves_are_scikit_learns(ties):
     assert np.allclose(y, tpr)
     precision, recall, _ = sk.precision_recall_curve(label, score)
     x, y = precision_recall_curve(label, score)
-    assert np.allclose(x, recall[:-1][::-1])
-    assert np.allclose(y, precision[:-1][::-1])
-    area = float(np.sum(np.diff(np.append(0, x)) * y))
+    assert np.allclose(x[1:], recall[:-1][::-1])
+    assert np.allclose(y[1:], precision[:-1][::-1])
+    assert (x[0], y[0]) == (0, y[1])
+    area = float(np.sum(np.diff(x) * y[1:]))
     assert area == pytest.approx(once(label, score)[1], abs=1e-12)
 
 

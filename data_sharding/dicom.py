@@ -188,16 +188,20 @@ def _number(ds: Dataset, name: str, otherwise: float | None = None) -> float | N
 
 
 def _view(ds: Dataset) -> str:
-    """PA, AP or another stated code: ViewPosition, else the meaning of the view code."""
-    view = _text(ds, "ViewPosition").upper()
-    if view:
-        return view
-    for item in ds.get("ViewCodeSequence") or []:
-        meaning = re.sub("[^a-z]", "", str(item.get("CodeMeaning", "")).lower())
-        for word, code in (("posteroanterior", "PA"), ("anteroposterior", "AP"), ("lateral", "LL")):
-            if word in meaning:
-                return code
-    return ""
+    """PA, AP, LL or what else is stated: ViewPosition, else the meaning of the view code."""
+    stated = _text(ds, "ViewPosition").upper()
+    if not stated:
+        stated = " ".join(str(i.get("CodeMeaning", "")) for i in ds.get("ViewCodeSequence") or [])
+        stated = stated.upper()
+    words = {*re.findall("[A-Z]+", stated), re.sub("[^A-Z]", "", stated)}
+    for code, names in (
+        ("LL", _LATERAL),
+        ("PA", ("PA", "POSTEROANTERIOR")),
+        ("AP", ("AP", "ANTEROPOSTERIOR")),
+    ):
+        if words & set(names):
+            return code
+    return stated
 
 
 def _facts(ds: Dataset, syntax: str, source: Path | bytes, assume_view: str) -> Facts:
@@ -227,8 +231,8 @@ def _facts(ds: Dataset, syntax: str, source: Path | bytes, assume_view: str) -> 
     view = _view(ds) or assume_view.upper()
     if not view:
         raise Refused("view_missing", "neither ViewPosition nor a view code")
-    if view in _LATERAL:
-        raise Refused("lateral_view", f"view {_coded(view)}")
+    if view == "LL":
+        raise Refused("lateral_view", "a lateral or oblique view")
     dates = (parse_date(_text(ds, n)) for n in ("StudyDate", "SeriesDate", "AcquisitionDate"))
     sex = _text(ds, "PatientSex").upper()
     return Facts(

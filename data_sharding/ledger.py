@@ -94,6 +94,9 @@ class Refused(ValueError):
         return f"{REASONS[self.reason]}: {self.evidence}"
 
 
+CRASH = Refused("undecodable", "the decoder crashed on it")
+
+
 class NothingUsable(ValueError):
     """There is nothing in the folder that could be packed."""
 

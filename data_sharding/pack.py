@@ -10,31 +10,29 @@ usual ``if __name__ == "__main__":`` because it starts processes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
-from data_sharding.cohort import Candidate, Rules, Work, dxa_cohort, image_step
-from data_sharding.ledger import REASONS, Exclusion, Ledger, NothingUsable, Refused
+from data_sharding.assemble import Making, Written, write_samples
+from data_sharding.cohort import Rules, Work, dxa_cohort, image_step
+from data_sharding.ledger import CRASH, REASONS, Exclusion, Ledger, NothingUsable
 from data_sharding.nih import NormalRules, find_table, image_files, read_nih
 from data_sharding.policies import PUBLIC_POLICY, policy
 from data_sharding.pool import in_order
-from data_sharding.private import Pseudonyms, load_key, private_folder, write_private
+from data_sharding.private import Pseudonyms, load_key, only_one, private_folder, write_private
 from data_sharding.resume import already_packed, clear, listing
 from data_sharding.schema import (
     Manifest,
     Role,
-    Sample,
     Split,
     sha256_file,
     write_atomic,
 )
-from data_sharding.shards import ShardWriter, write_index
+from data_sharding.shards import write_index
 from data_sharding.sources import (
     Site,
     read_clinical,
@@ -43,7 +41,7 @@ from data_sharding.sources import (
     take_radiographs,
 )
 from data_sharding.splits import FRACTIONS, assign, stratum
-from data_sharding.work import Done, Job, Scan, make, scan
+from data_sharding.work import Scan, scan
 
 Kind = Literal["dxa", "nih"]
 
@@ -107,13 +105,8 @@ def pack(
         raise ValueError(f"views {', '.join(wanted)}: a DXA-paired site is packed from one view")
     role = role or ("public" if found == "nih" else "internal")
     settings: dict[str, Any] = {
-        **{
-            "kind": found,
-            "size": size,
-            "min_age": float(min_age),
-            "seed": seed,
-            "views": list(wanted),
-        },
+        **{"kind": found, "size": size, "seed": seed, "views": list(wanted)},
+        **{"min_age": float(min_age)},  # 50 and 50.0 are one setting
         **{"shard_samples": shard_samples, "fractions": dict(FRACTIONS), "pixels": "cxr/1"},
     }
     if found == "dxa":
@@ -125,92 +118,56 @@ def pack(
         **{"settings": settings, "name": name, "role": role, "key_id": pseudonym.key_id},
         **{"policy": label_policy if found == "dxa" else PUBLIC_POLICY, "files": listing(site)},
     }
-    packed = already_packed(out, private, inputs, fresh)
-    if packed:
-        echo(f"{out}: already packed, {_count(packed)} (--fresh packs again)")
-        return packed
+    with only_one(private):
+        packed = already_packed(out, private, inputs, fresh)
+        if packed:
+            echo(f"{out}: already packed, {_count(packed)} (--fresh packs again)")
+            return packed
+        workers = workers or len(os.sched_getaffinity(0))
+        ledger = Ledger()
+        rules = Rules(window_days, min_age, wanted[0])
+        paired = None
+        if found == "dxa":
+            paired = _scan(site, workers, assume_view, ledger, echo)
+            works = dxa_cohort(paired, label, rules, ledger)
+        else:
+            normal = NormalRules(min_age=min_age, views=wanted)
+            works = read_nih(site, image_files(site), normal, ledger)
+        if not works:
+            raise NothingUsable(_nothing(site, ledger))
 
-    workers = workers or len(os.sched_getaffinity(0))
-    ledger = Ledger()
-    rules = Rules(window_days, min_age, wanted[0])
-    paired = Site()
-    if found == "dxa":
-        paired = _scan(site, workers, assume_view, ledger, echo)
-        works = dxa_cohort(paired, label, rules, ledger)
-    else:
-        normal = NormalRules(min_age=min_age, views=wanted)
-        works = read_nih(site, image_files(site), normal, ledger)
-    if not works:
-        raise NothingUsable(_nothing(site, ledger))
-
-    clear(out)
-    splits = _splits(works, pseudonym, seed, role)
-    order: dict[Split, int] = {"train": 0, "tune": 1, "test": 2, "external": 3, "public": 4}
-    works.sort(key=lambda w: (order[splits[w.patient]], pseudonym("sample", w.candidates[0].name)))
-    jobs = [
-        Job(
-            tuple(c.path for c in work.candidates),
-            "dicom" if found == "dxa" else "png",
-            size,
-            assume_view,
+        clear(out)
+        making = Making(
+            *("dicom" if found == "dxa" else "png", size, assume_view, shard_samples),
+            *(name, inputs["policy"], workers),
         )
-        for work in works
-    ]
-    chosen: dict[str, str] = {}
-    failed: dict[str, Exclusion] = {}
-    unread: list[Work] = []
-    with (
-        ShardWriter(out, shard_samples) as writer,
-        closing(in_order(make, jobs, workers, _crashed, "pictures", echo)) as pictures,
-    ):
-        for work, done in zip(works, pictures, strict=True):
-            for candidate, why in zip(work.candidates, done.failed, strict=False):
-                failed[candidate.item] = Exclusion(
-                    candidate.item, work.patient, why.reason, why.evidence, why.detail
-                )
-            if done.used is None or done.pixels is None:
-                unread.append(work)
-                continue
-            used = work.candidates[done.used]
-            chosen[work.patient] = used.item
-            writer.add(
-                _sample(work, used, done, pseudonym, splits[work.patient], name, inputs["policy"]),
-                done.pixels,
-            )
-    n = len(writer.rows)
-    if found == "dxa":
-        tried = [
-            Exclusion(w.patient, w.patient, "no_readable_image", f"{len(w.candidates)} tried")
-            for w in unread
-        ]
-        ledger.step("patients with a readable radiograph", "patient", len(works), n, tried)
-        rest = image_step(paired, rules, chosen, failed)
-        ledger.step("radiographs to samples", "image", len(paired.radiographs), n, rest)
-    else:
-        ledger.step("images that can be read", "image", len(works), n, failed.values())
-    if not n:
-        raise NothingUsable(_nothing(site, ledger))
-    index_sha256 = write_index(out, writer.rows)
-    write_atomic(out / "ledger.csv", ledger.to_csv(pseudonym))
-    write_private(private / "items.csv", ledger.private_csv(pseudonym))
-    write_private(private / "inputs.json", json.dumps(inputs, indent=1) + "\n")
-    manifest = Manifest(
-        name=name,
-        role=role,
-        policy=inputs["policy"],
-        settings=settings,
-        image_shape=(size, size),
-        key_id=pseudonym.key_id,
-        shards=tuple(writer.shards),
-        index_sha256=index_sha256,
-        ledger_sha256=sha256_file(out / "ledger.csv"),
-        flow=tuple(ledger.flow),
-    )
-    manifest.save(out)
-    for line in ledger.summary():
-        echo(line)
-    echo(f"{out}: {_count(manifest)}. Private, keep: {private}")
-    return manifest
+        written = write_samples(
+            out, works, _splits(works, pseudonym, seed, role), making, pseudonym, echo
+        )
+        _account(written, len(works), paired, rules, ledger)
+        if not written.rows:
+            raise NothingUsable(_nothing(site, ledger))
+        index_sha256 = write_index(out, written.rows)
+        write_atomic(out / "ledger.csv", ledger.to_csv(pseudonym))
+        write_private(private / "items.csv", ledger.private_csv(pseudonym))
+        write_private(private / "inputs.json", json.dumps(inputs, indent=1) + "\n")
+        manifest = Manifest(
+            name=name,
+            role=role,
+            policy=inputs["policy"],
+            settings=settings,
+            image_shape=(size, size),
+            key_id=pseudonym.key_id,
+            shards=written.shards,
+            index_sha256=index_sha256,
+            ledger_sha256=sha256_file(out / "ledger.csv"),
+            flow=tuple(ledger.flow),
+        )
+        manifest.save(out)
+        for line in ledger.summary():
+            echo(line)
+        echo(f"{out}: {_count(manifest)}. Private, keep: {private}")
+        return manifest
 
 
 def _kind(site: Path, kind: str) -> Kind:
@@ -239,18 +196,37 @@ def _scan(
         ledger.notes.append("no clinical.csv: age and sex are those of the DICOM headers")
     files = site_files(folder)
     jobs = [Scan(str(path), assume_view) for path in files]
-    facts = list(in_order(scan, jobs, workers, lambda _: _CRASH, "headers", echo))
+    facts = list(in_order(scan, jobs, workers, lambda _: CRASH, "headers", echo))
     items = [str(path.relative_to(folder)) for path in files]
     scanned = [(i, str(p), f) for i, p, f in zip(items, files, facts, strict=True)]
     take_radiographs(site, scanned, ledger)
     return site
 
 
-_CRASH = Refused("undecodable", "the decoder crashed on it")
-
-
-def _crashed(job: Job) -> Done:
-    return Done(None, None, (), tuple(_CRASH for _ in job.paths))
+def _account(
+    written: Written, tried: int, paired: Site | None, rules: Rules, ledger: Ledger
+) -> None:
+    """Enter the last steps of the flow: what could not be read, and what was not needed."""
+    n = len(written.rows)
+    if paired is None:
+        ledger.step("images that can be read", "image", tried, n, written.failed.values())
+    else:
+        unread = [
+            Exclusion(w.patient, w.patient, "no_readable_image", f"{len(w.candidates)} tried")
+            for w in written.unread
+        ]
+        ledger.step("patients with a readable radiograph", "patient", tried, n, unread)
+        rest = image_step(paired, rules, written.chosen, written.failed)
+        ledger.step("radiographs to samples", "image", len(paired.radiographs), n, rest)
+    patients: dict[str, set[str]] = {}
+    for row in written.rows:
+        patients.setdefault(row["pixels_sha256"], set()).add(row["patient"])
+    shared = sum(len(who) > 1 for who in patients.values())
+    if shared:
+        ledger.notes.append(
+            f"{shared} pictures are the same, pixel for pixel, for two patients or more: "
+            "the same person may be in two splits"
+        )
 
 
 def _splits(works: list[Work], pseudonym: Pseudonyms, seed: int, role: Role) -> dict[str, Split]:
@@ -263,38 +239,6 @@ def _splits(works: list[Work], pseudonym: Pseudonyms, seed: int, role: Role) -> 
         strata.setdefault(hidden[work.patient], stratum(label, first.sex or None, first.age))
     of_hidden = assign(strata, seed, role)
     return {patient: of_hidden[name] for patient, name in hidden.items()}
-
-
-def _sample(
-    work: Work,
-    used: Candidate,
-    done: Done,
-    pseudonym: Pseudonyms,
-    split: Split,
-    source: str,
-    policy_name: str,
-) -> Sample:
-    assert done.pixels is not None
-    said = used.verdict
-    return Sample(
-        key=pseudonym("sample", used.name),
-        patient=pseudonym("patient", work.patient),
-        source=source,
-        split=split,
-        view=used.view,
-        age=None if used.age is None else round(used.age, 1),
-        sex="F" if used.sex == "F" else "M" if used.sex == "M" else None,
-        label=said.label if said else None,
-        severity=said.severity if said else None,
-        lowest_t=float(said.lowest_t) if said and said.lowest_t is not None else None,
-        lowest_t_site=said.site if said else None,
-        policy=policy_name if said else "",
-        days_to_dxa=used.days_to_dxa,
-        height_cm=used.height_cm,
-        weight_kg=used.weight_kg,
-        applied=done.applied,
-        pixels_sha256=hashlib.sha256(done.pixels.tobytes()).hexdigest(),
-    )
 
 
 def _count(manifest: Manifest) -> str:

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from data_sharding.schema import write_atomic
@@ -61,6 +64,21 @@ def load_key(folder: Path, key_file: Path | None) -> bytes:
             f"python -c 'import secrets; print(secrets.token_hex(32))' > {path.name}"
         )
     return key
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold the private folder: two packs of one dataset at a time would mix their files.
+
+    Raises:
+        ValueError: another process holds it.
+    """
+    with (folder / ".lock").open("w") as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            raise ValueError(f"{folder}: another pack of this dataset is running") from e
+        yield
 
 
 def write_private(path: Path, text: str) -> None:

@@ -65,8 +65,9 @@ class ShardDataset:
                 raise ValueError(f"{self.folder}: no split {split!r}; it has {', '.join(there)}")
         self.split = split
         self.index: pd.DataFrame = index.reset_index(drop=True)
-        dtype = np.dtype(self.manifest.image_dtype)
-        self._dtype = dtype
+        if self.manifest.image_dtype != "uint8":
+            raise ValueError(f"{self.folder}: pictures of {self.manifest.image_dtype}, not uint8")
+        self._dtype = np.dtype(np.uint8)
         self._shape = tuple(self.manifest.image_shape)
         self._header = npy_header(self._shape, self.manifest.image_dtype)
         self._count = int(np.prod(self._shape))

@@ -101,6 +101,7 @@ def take_radiographs(
             out.append(Exclusion(item, "", "no_patient_id", "PatientID is absent or empty"))
         elif facts.sop_uid and facts.sop_uid in seen:
             same = f"same SOP instance as {seen[facts.sop_uid]}"
+            site.patients.add(facts.patient_id)
             out.append(
                 Exclusion(item, facts.patient_id, "duplicate_file", "same SOP instance", same)
             )

@@ -252,6 +252,19 @@ def test_only_allowed_tags_are_read(dicom, tmp_path):
     assert (facts.view, facts.sex, facts.date) == ("PA", "F", parse_date("2020-01-01"))
 
 
+@pytest.mark.parametrize(
+    ("stated", "view"),
+    [("PA", "PA"), ("pa ", "PA"), ("PA ERECT", "PA"), ("POSTERO-ANTERIOR", "PA"), ("AP", "AP")],
+)
+def test_views_as_they_are_written(dicom, tmp_path, stated, view):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert read_facts(dicom(tmp_path / "a", RAMP, ViewPosition=stated)).view == view
+        for side in ("LATERAL", "LEFT LATERAL", "RL", "LAO"):
+            lateral = dicom(tmp_path / "b", RAMP, ViewPosition=side)
+            assert reason_of(lateral, read_facts) == "lateral_view"
+
+
 def test_the_view_can_be_a_code_or_assumed(dicom, tmp_path):
     code = Dataset()
     code.CodeMeaning = "postero-anterior"

@@ -17,7 +17,7 @@ import pytest
 from data_sharding.__main__ import main
 from data_sharding.ledger import NothingUsable
 from data_sharding.pack import pack
-from data_sharding.private import load_key
+from data_sharding.private import load_key, only_one, private_folder
 from data_sharding.reader import ShardDataset, verify
 from data_sharding.schema import LEDGER_COLUMNS, Manifest
 from tests.data_sharding.hand_made import make_site, radiograph, texture
@@ -154,7 +154,7 @@ def test_the_private_folder_says_what_each_item_is(messy_run):
     out, _ = messy_run
     private = out.with_name("shards.private")
     assert private.stat().st_mode & 0o777 == 0o700
-    assert {p.stat().st_mode & 0o777 for p in private.iterdir()} == {0o600}
+    assert {p.stat().st_mode & 0o777 for p in private.glob("[!.]*")} == {0o600}
     ledger = pd.read_csv(out / "ledger.csv")
     with (private / "items.csv").open() as f:
         items = {row["item"]: row["is"] for row in csv.DictReader(f)}
@@ -238,6 +238,32 @@ def test_a_folder_with_other_things_in_it_is_left_alone(site, tmp_path):
     (tmp_path / "out" / "thesis.doc").touch()
     with pytest.raises(ValueError, match="none of ours"):
         quiet(site, tmp_path / "out")
+
+
+def test_two_packs_at_a_time(site, tmp_path):
+    with (
+        only_one(private_folder(tmp_path / "o")),
+        pytest.raises(ValueError, match="another pack"),
+    ):
+        quiet(site, tmp_path / "o")
+
+
+def test_the_same_picture_of_two_patients_is_pointed_out(tmp_path):
+    site, said = make_site(tmp_path / "s", 3), []
+    tags = {"PatientID": "HOSP-0001", "SOPInstanceUID": "1.2.3.4.1"}
+    radiograph(site / "dicom" / "HOSP-0001" / "image", texture(0), **tags)
+    quiet(site, tmp_path / "o", echo=said.append)
+    assert any("1 pictures are the same, pixel for pixel" in line for line in said)
+
+
+def test_a_site_of_unreadable_pictures_is_nothing_usable(tmp_path):
+    site = make_site(tmp_path / "s", 2)
+    for n in range(2):
+        path = site / "dicom" / f"HOSP-000{n}" / "image"
+        radiograph(path, np.zeros((64, 64), np.uint16), PatientID=f"HOSP-000{n}")
+    with pytest.raises(NothingUsable, match="2 nothing to be seen"):
+        quiet(site, tmp_path / "o")
+    assert not (tmp_path / "o" / "manifest.json").exists()
 
 
 def test_roles(site, tmp_path):

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from data_sharding.tables import parse_age, parse_date, parse_decimal, years_between
+from data_sharding.tables import parse_age, parse_date, parse_decimal, read_table, years_between
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,22 @@ def test_years_between_counts_birthdays():
     assert years_between(date(1950, 6, 1), date(2000, 5, 31)) < 50
     assert years_between(date(1952, 2, 29), date(2002, 2, 28)) < 50
     assert years_between(date(1952, 2, 29), date(2002, 3, 1)) == 50
+
+
+def test_rows_end_where_csv_says_they_do(tmp_path):
+    """Neither a line separator nor a next-line character inside a cell begins a row."""
+    path = tmp_path / "t.csv"
+    path.write_text('a,b\r\n1,"x\u2028y"\r\n2,z\x85z\r\n\r\n3,"two\nlines"\r\n', newline="")
+    table = read_table(path, ("a",), ("a", "b"))
+    assert [(r.line, r.get("a"), r.problem) for r in table.rows] == [
+        (2, "1", ""),
+        (3, "2", ""),
+        (4, "", "empty_line"),
+        (6, "3", ""),
+    ]
+
+
+def test_a_damaged_gz(tmp_path):
+    (tmp_path / "t.csv.gz").write_bytes(b"\x1f\x8b\x08\x00 damaged")
+    with pytest.raises(ValueError, match="damaged gzip"):
+        read_table(tmp_path / "t.csv.gz", ("a",), ())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -112,6 +113,16 @@ class Exclusion:
     detail: str = ""
 
 
+def _natural(name: str) -> list[tuple[int, str]]:
+    """To sort by: row 9 before row 10."""
+    return [
+        (int(part[:18]), "") if part.isdecimal() else (-1, part) for part in _DIGITS.split(name)
+    ]
+
+
+_DIGITS = re.compile(r"(\d+)")
+
+
 @dataclass
 class Ledger:
     """Steps in the order they were taken, and each exclusion with the step it happened at."""
@@ -130,7 +141,7 @@ class Ledger:
         summarised: Mapping[str, int] | None = None,
     ) -> None:
         """Enter one step. `summarised` are exclusions counted only, with no row of their own."""
-        rows = sorted(excluded, key=lambda e: (e.item, e.patient, e.reason))
+        rows = sorted(excluded, key=lambda e: (_natural(e.item), e.patient, e.reason))
         counts = Counter(row.reason for row in rows)
         counts.update(summarised or {})
         assert set(counts) <= set(REASONS), sorted(set(counts) - set(REASONS))

@@ -123,7 +123,7 @@ def pack(
         if packed:
             echo(f"{out}: already packed, {_count(packed)} (--fresh packs again)")
             return packed
-        workers = workers or len(os.sched_getaffinity(0))
+        workers = workers or _cores()
         ledger = Ledger()
         rules = Rules(window_days, min_age, wanted[0])
         paired = None
@@ -168,6 +168,11 @@ def pack(
             echo(line)
         echo(f"{out}: {_count(manifest)}. Private, keep: {private}")
         return manifest
+
+
+def _cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _kind(site: Path, kind: str) -> Kind:

@@ -112,7 +112,8 @@ def forest(
     """Estimates with intervals, a line for each group and a mark for each model.
 
     Args:
-        rows: (label, n, model -> estimate); an undefined estimate is written out.
+        rows: (label, n, model -> estimate); an undefined estimate is written out, one without
+            an interval is a hollow mark.
         quantity: what is estimated, in [0, 1].
         name: of the figure, unique on the page.
     """
@@ -152,7 +153,9 @@ def _interval(axes: Axes, estimate: Estimate, y: float, ink: str, left: float) -
         return
     if estimate.low is not None and estimate.high is not None:
         axes.plot([estimate.low, estimate.high], [y, y], color=ink, lw=1.6, solid_capstyle="round")
-    axes.plot(estimate.value, y, "o", color=ink, mec="white", ms=7)
+        axes.plot(estimate.value, y, "o", color=ink, mec="white", ms=7)
+    else:
+        axes.plot(estimate.value, y, "o", color="white", mec=ink, mew=1.4, ms=5.5)
 
 
 def confusion(matrices: Mapping[str, Confusion], name: str) -> str:

@@ -170,6 +170,11 @@ def save_cohort():
     return write_cohort
 
 
+@pytest.fixture(scope="session")
+def build():
+    return build_run
+
+
 @pytest.fixture
 def run(tmp_path) -> Path:
-    return build_run(tmp_path / "run")
+    return build_run(tmp_path / "run", 80)

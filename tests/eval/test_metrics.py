@@ -205,3 +205,14 @@ def test_baseline_counts_patients_not_pictures(make_cohort):
     assert b.women + b.men == b.normal + b.low_bone_mass == sum(b.age_bands.values()) == 100
     assert b.age_years.mean == pytest.approx(people["age"].mean())
     assert b.age_years.sd == pytest.approx(people["age"].std())
+
+
+def test_the_rule_is_at_least_the_threshold(frame):
+    at = frame.assign(probability=np.where(frame["label"] == 1, 0.42, 0.41999999999999998))
+    o = model(evaluate_cohort(at, "here", QUICK)).overall
+    assert (o.sensitivity.value, o.specificity.value) == (1.0, 0.0)  # 0.41999999999999998 is 0.42
+    below = np.nextafter(0.42, 0)
+    at = frame.assign(probability=np.where(frame["label"] == 1, 0.42, below))
+    o = model(evaluate_cohort(at, "here", QUICK)).overall
+    assert (o.sensitivity.value, o.specificity.value, o.auroc.value) == (1.0, 1.0, 1.0)
+    assert o.auroc.undefined == "every resample gives the same value"

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eval.evaluate import evaluate_run
+from eval.figures import training_figure
 from eval.report import write_report
+from eval.runs import Run
 
 
 class Page(HTMLParser):
@@ -38,7 +39,12 @@ class Page(HTMLParser):
             self.unbalanced.append(tag)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def run(build, tmp_path_factory):
+    return build(tmp_path_factory.mktemp("report") / "run", 150)
+
+
+@pytest.fixture(scope="module")
 def page(run):
     return write_report(run, explain=False).read_text()
 
@@ -92,36 +98,52 @@ def test_same_inputs_same_bytes_wherever_they_lie(run, page, tmp_path):
         assert made.read_bytes() == (run / made.relative_to(elsewhere)).read_bytes()
 
 
-def test_metrics_are_left_alone_until_predictions_change(run, make_cohort, save_cohort):
-    evaluate_run(run)
-    path = run / "cohorts/asan-test/metrics.json"
-    before, made = path.read_bytes(), path.stat().st_mtime_ns
-    evaluate_run(run)
-    assert path.stat().st_mtime_ns == made
-    save_cohort(run, make_cohort("asan-test", 100, 9), "asan-test")
-    evaluate_run(run)
-    assert path.read_bytes() != before
-    path.write_text('{"torn')
-    evaluate_run(run)
-    assert json.loads(path.read_text())["cohort"] == "asan-test"
-
-
 EVIL = "<script>alert(1)</script>$x$&amp;"
 
 
-def test_names_are_text_not_markup(run, make_cohort, save_cohort):
-    folder = "evil-external"
-    frame = make_cohort(folder, 80, models=("teacher", EVIL))
-    save_cohort(run, frame, folder)
-    facts = json.loads((run / "run.json").read_text())
-    facts |= {"recipe": EVIL, "world": {EVIL: EVIL}}
-    facts["manifests"][EVIL] = {"path": EVIL, "role": EVIL, "hash": EVIL}
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory, make_cohort, save_cohort):
+    """The page of a run in which everything that can be wrong is."""
+    run = tmp_path_factory.mktemp("hostile") / "run"
+    frame = make_cohort("x", 40)
+    save_cohort(run, frame[frame["label"] == 1].assign(cohort="a-external"), "a-external")
+    save_cohort(run, frame.iloc[:0].assign(cohort="b-external"), "b-external")
+    save_cohort(run, frame.assign(cohort="c-external", label=pd.NA), "c-external")
+    save_cohort(run, frame.assign(cohort="d-external", probability=0.5), "d-external")
+    save_cohort(run, make_cohort("e-external", 40, models=("teacher", EVIL)), "e-external")
+    save_cohort(run, frame, "broken").write_bytes(b"PAR1 not really")
+    save_cohort(run, frame.assign(cohort="nan", probability=np.nan), "nan")
+    pack = {"path": EVIL, "role": EVIL, "hash": EVIL}
+    facts = {"recipe": EVIL, "world": {EVIL: EVIL}, "manifests": {EVIL: pack, "list": []}}
     (run / "run.json").write_text(json.dumps(facts))
     (run / "config.yaml").write_text(EVIL)
-    page = write_report(run, explain=False).read_text()
-    assert "<script" not in page
-    assert page.count("&lt;script&gt;alert(1)") > 8
-    assert "$x$" in page
+    (run / "pseudo").mkdir()
+    pd.DataFrame({"key": ["a"]}).to_parquet(run / "pseudo/pseudo_labels.parquet")
+    return write_report(run, explain=False).read_text()
+
+
+def test_names_are_text_not_markup(hostile):
+    assert "<script" not in hostile
+    assert hostile.count("&lt;script&gt;alert(1)") > 8
+    assert "$x$" in hostile
+    assert not Page(hostile).unbalanced
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "undefined: one class only: all",
+        "undefined: no predictions",
+        "undefined: nobody with a label (40 pictures without a reference)",
+        "every prediction is the same",
+        "cohorts/broken/predictions.parquet: not a readable parquet file",
+        "cohorts/nan/predictions.parquet: 80 probabilities are not in [0, 1]",
+        "pseudo_labels.parquet: columns missing: age, decision",
+        "run.json gives no path for it",
+    ],
+)
+def test_what_is_wrong_is_told_not_hidden(hostile, told):
+    assert told in hostile
 
 
 def test_a_run_with_one_cohort_and_nothing_else(tmp_path, make_cohort, save_cohort):
@@ -134,46 +156,19 @@ def test_a_run_with_one_cohort_and_nothing_else(tmp_path, make_cohort, save_coho
     assert "synthetic" not in page
 
 
-def test_one_class_and_empty_and_unlabelled_cohorts_are_told_not_hidden(
-    run, make_cohort, save_cohort
-):
-    frame = make_cohort("x", 60)
-    save_cohort(run, frame[frame["label"] == 1].assign(cohort="a-external"), "a-external")
-    save_cohort(run, frame.iloc[:0].assign(cohort="b-external"), "b-external")
-    save_cohort(run, frame.assign(cohort="c-external", label=pd.NA), "c-external")
-    page = write_report(run, explain=False).read_text()
-    assert "undefined: one class only: all" in page
-    assert "undefined: no predictions" in page
-    assert "undefined: nobody with a label (60 pictures without a reference)" in page
-
-
-def test_a_broken_cohort_is_named_and_the_others_reported(run):
-    (run / "cohorts/asan-test/predictions.parquet").write_bytes(b"PAR1 not really")
-    page = write_report(run, explain=False).read_text()
-    assert "cohorts/asan-test/predictions.parquet: not a readable parquet file" in page
-    assert "north-external" in page
-    with pytest.raises(ValueError, match=r"asan-test/predictions\.parquet"):
-        evaluate_run(run)
-
-
-def test_a_missing_or_changed_pack_is_stated(run, page):
+def test_a_missing_or_changed_pack_is_stated(page, build, tmp_path):
     assert "no readable manifest at the path that run.json gives" in page
+    run = build(tmp_path / "run", 20)
     facts = json.loads((run / "run.json").read_text())
     facts["manifests"]["asan"]["hash"] = "0" * 64
     (run / "run.json").write_text(json.dumps(facts))
-    changed = write_report(run, explain=False).read_text()
-    assert "the manifest has changed since this run used it" in changed
+    (pack, missing) = Run.at(run).packs
+    assert (pack.name, pack.problem) == ("asan", "the manifest has changed since this run used it")
+    assert missing.manifest is None
 
 
-def test_broken_proxy_labels_are_stated(run):
-    pd.DataFrame({"key": ["a"]}).to_parquet(run / "pseudo/pseudo_labels.parquet")
-    page = write_report(run, explain=False).read_text()
-    assert "columns missing: age, decision" in page
-
-
-def test_proxy_table_counts(run):
+def test_proxy_table_counts(page, run):
     frame = pd.read_parquet(run / "pseudo/pseudo_labels.parquet")
-    page = write_report(run, explain=False).read_text()
     kept = frame[frame["decision"] != "dropped"]
     women = kept[kept["sex"] == "F"]
     positive = (women["decision"] == "low bone mass").sum()
@@ -181,15 +176,8 @@ def test_proxy_table_counts(run):
     assert row.groups() == (str(len(women)), str(positive), f"{100 * positive / len(women):.1f}")
 
 
-def test_training_curves_survive_gaps_and_nan(run):
+def test_training_curves_survive_gaps_and_nan(build, tmp_path):
+    run = build(tmp_path / "run", 20)
     with (run / "student/metrics.jsonl").open("a") as f:
         f.write('\n{"step": 70, "train/loss": NaN}\n[1]\n{"train/loss": 1}\n')
-    assert "tuning AUROC" in write_report(run, explain=False).read_text()
-
-
-def test_all_scores_equal_still_draws(run, make_cohort, save_cohort):
-    frame = make_cohort("flat-external", 50).assign(probability=0.5, logit=0.0)
-    save_cohort(run, frame, "flat-external")
-    page = write_report(run, explain=False).read_text()
-    assert np.isclose(0.5, float(re.search(r'class="value"[^>]*>(0\.500)<', page).group(1)))
-    assert "every prediction is the same" in page
+    assert "tuning AUROC" in training_figure(Run.at(run))

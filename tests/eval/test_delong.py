@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from eval.bootstrap import PatientDraws
 from eval.delong import covariance, paired_test
+from eval.ranking import Ranking
 
 
 def scores(n, seed, ties=False):
@@ -83,3 +85,17 @@ def test_p_is_uniform_when_two_models_are_equally_good():
     y = np.repeat([0, 1], 60)
     p = [paired_test(y, *(y + rng.normal(size=(2, 120)))).p for _ in range(400)]
     assert 0.02 < np.mean(np.array(p) < 0.05) < 0.09
+
+
+def test_patients_with_rows_of_both_classes_against_resampling_them():
+    """A patient's own level moves both rows and cancels: rows taken as strangers overstate it."""
+    rng = np.random.default_rng(6)
+    n = 250
+    level = rng.normal(0, 1.5, n)
+    y = np.tile([0, 1], n)
+    patient = np.repeat(np.arange(n), 2)
+    score = np.repeat(level, 2) + 0.8 * y + rng.normal(0, 0.7, 2 * n)
+    error = np.sqrt(covariance(y, score, patient)[1][0, 0])
+    draws = Ranking.of(y, score).statistics(PatientDraws.of(n, 2000).counts, patient)[0]
+    assert error == pytest.approx(draws.std(), rel=0.06)
+    assert np.sqrt(covariance(y, score)[1][0, 0]) > 1.5 * error

@@ -112,3 +112,14 @@ def test_refuses_what_it_cannot_explain(model, images):
         gradcam(model, nn.Conv2d(1, 1, 1), images, 1)
     with pytest.raises(ValueError, match="eval"):
         gradcam(model.train(), model.features, images, 1)
+
+
+def test_the_least_is_zero_and_the_most_is_one_where_evidence_is_everywhere():
+    model = PoolAndLinear(channels=1).eval()
+    model.features = nn.Conv2d(1, 1, 1, bias=False)
+    with torch.no_grad():
+        model.features.weight.fill_(1.0)
+        model.head.weight.copy_(torch.tensor([[0.0], [1.0]]))
+    image = torch.tensor([[5.0, 6.0], [7.0, 9.0]])[None, None]
+    expected = torch.tensor([[[0.0, 0.25], [0.5, 1.0]]])
+    assert torch.allclose(gradcam(model, model.features, image, 1).maps, expected, atol=1e-5)

@@ -74,7 +74,11 @@ def read_table(path: Path, required: tuple[str, ...], known: tuple[str, ...]) ->
             if not columns:
                 columns = tuple(re.sub(r"\s+", "_", c.strip().lower()) for c in cells)
                 continue
-            rows.append(_row(reader.line_num, columns, cells))
+            row = _row(reader.line_num, columns, cells)
+            for column in known:
+                if "\n" in row.cells.get(column, ""):  # rows inside a cell would be lost unseen
+                    raise csv.Error(f"a cell of {column} runs over several lines")
+            rows.append(row)
     except csv.Error as e:
         raise ValueError(
             f"{path.name} row {reader.line_num}: not CSV ({e}). Look for a stray quote mark."

@@ -52,7 +52,7 @@ def test_rows_end_where_csv_says_they_do(tmp_path):
     """Neither a line separator nor a next-line character inside a cell begins a row."""
     path = tmp_path / "t.csv"
     path.write_text('a,b\r\n1,"x\u2028y"\r\n2,z\x85z\r\n\r\n3,"two\nlines"\r\n', newline="")
-    table = read_table(path, ("a",), ("a", "b"))
+    table = read_table(path, ("a",), ("a",))
     assert [(r.line, r.get("a"), r.problem) for r in table.rows] == [
         (2, "1", ""),
         (3, "2", ""),
@@ -65,3 +65,10 @@ def test_a_damaged_gz(tmp_path):
     (tmp_path / "t.csv.gz").write_bytes(b"\x1f\x8b\x08\x00 damaged")
     with pytest.raises(ValueError, match="damaged gzip"):
         read_table(tmp_path / "t.csv.gz", ("a",), ())
+
+
+def test_two_stray_quotes_do_not_swallow_rows(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('a,b\n1,"x\n2,y\n3,z",\n4,w\n')
+    with pytest.raises(ValueError, match=r"t.csv row 4: .*b runs over several lines.*quote"):
+        read_table(path, ("a",), ("a", "b"))

@@ -107,9 +107,10 @@ def lungs(build: Build, habitus: Habitus, x: Field, y: Field) -> Field:
     left_edge = np.interp(rows, [apex, apex + 60, apex + 120, apex + 250], [19, 24, 26, 22])
     right_edge = np.interp(rows, [apex, apex + 60, apex + 120, apex + 250], [20, 22, 24, 22])
     chord = _barrel(x, lateral, depth)
-    edge = np.where(x < 0, right_edge[:, None], left_edge[:, None])
+    edges = (e.astype(np.float32)[:, None] for e in (right_edge, left_edge))
+    edge = np.where(x < 0, *edges)
     # Lung reaches in front of the spine and beside it: the mediastinum's edge is gradual.
-    chord *= np.clip((np.abs(x) - edge.astype(np.float32)) / 20 + 0.5, 0, 1)
+    chord *= np.clip((np.abs(x) - edge) / 20 + 0.5, 0, 1)
     # Below the dome's silhouette only the recess behind the liver holds lung.
     dome = habitus.dome + np.where(x > 0, 13.0, 0.0)
     bend = (np.abs(x) - 62 * build.wide) / (70 * build.wide)

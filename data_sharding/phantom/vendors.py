@@ -69,7 +69,7 @@ class Site:
 
 _PANEL = Detector(kvp=120, scatter=0.35, quanta=2400, blur_mm=0.35)
 _PLATE = Detector(kvp=120, scatter=0.45, quanta=1300, blur_mm=0.55)
-_OTHER = Detector(kvp=120, scatter=0.40, quanta=1800, blur_mm=0.45)
+_OTHER = Detector(kvp=120, scatter=0.37, quanta=1800, blur_mm=0.45)
 _PLAIN, _TALL, _WIDE = (1.0, 1.0), (1.125, 1.0), (1.0, 1.0625)
 
 # fmt: off
@@ -78,9 +78,9 @@ _AXR1 = Room("AXR1", "Meridian Imaging", "Lumen 6", "DX", 12, False, "window", _
 _AXR2 = Room("AXR2", "Meridian Imaging", "Lumen 8", "DX", 14, True, "window", _PLAIN, 372,
              _PANEL, Style(1.00, 2.5, 0.75, 9.0), 0.20)
 _NCR1 = Room("NCR1", "Fukada Medical", "Plate Reader XL", "CR", 10, True, "lut", _TALL, 350,
-             _PLATE, Style(1.00, 2.5, 0.70, 10.5), 0.30)
-_NDX2 = Room("NDX2", "Halden Health", "Panorama DR", "DX", 16, False, "window", _WIDE, 384,
-             _OTHER, Style(1.10, 1.0, 0.80, 8.0), 0.20)
+             _PLATE, Style(1.00, 2.4, 0.66, 10.5), 0.30)
+_NDX2 = Room("NDX2", "Halden Health", "Panorama DR", "DX", 16, False, "window", _WIDE, 380,
+             _OTHER, Style(1.20, 0.5, 0.90, 8.5), 0.20)
 _PUBLIC = (
     Room("PUB1", "Meridian Imaging", "Lumen 4", "DX", 8, False, "window", _PLAIN, 368,
          _OTHER, Style(1.00, 2.0, 0.72, 9.5), 0.25),

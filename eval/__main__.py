@@ -14,6 +14,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from eval.ceiling import Ceiling, ceilings
 from eval.evaluate import evaluate_run
 from eval.metrics import Metrics
 from eval.report import write_report
@@ -22,13 +23,24 @@ from eval.runs import Run, is_tuning
 T = TypeVar("T")
 
 app = typer.Typer(
-    help="What the models of a run are worth, with intervals, and a report for a clinician.",
-    epilog="A run is a folder holding cohorts/COHORT/predictions.parquet, as training leaves it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="""What the models of a run are worth, with intervals, and a report for a clinician.
+
+\b
+python -m eval metrics RUN    write cohorts/*/metrics.json
+python -m eval show RUN       print the table
+python -m eval report RUN     write report/index.html
+
+A run is a folder holding cohorts/COHORT/predictions.parquet, as training leaves it.""",
 )
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="the run's folder")]
+World = Annotated[
+    Path | None,
+    typer.Option("--ceiling", metavar="WORLD.JSON", help="of a synthetic world; kept in the run"),
+]
 NoExplain = Annotated[
     bool, typer.Option("--no-explain", help="leave out Grad-CAM; needs no weights, no pixels")
 ]
@@ -47,28 +59,27 @@ def metrics(run: RunFolder) -> None:
 
 
 @app.command()
-def report(run: RunFolder, no_explain: NoExplain = False) -> None:
+def report(run: RunFolder, no_explain: NoExplain = False, ceiling: World = None) -> None:
     """Write RUN/report/index.html: one file, no network, made to be printed.
 
     Metrics are brought up to date first. Grad-CAM pictures are added where the weights and the
     packed datasets that run.json names can be read; otherwise the report says what is missing.
     """
-    typer.echo(_or_exit(lambda: write_report(run, explain=not no_explain)))
+    typer.echo(_or_exit(lambda: write_report(run, not no_explain, ceiling)))
 
 
 @app.command()
 def show(run: RunFolder) -> None:
     """Print cohorts by models: AUROC with its interval, sensitivity, specificity, the ceiling.
 
-    The ceiling, where run.json has one, is the AUROC that the best possible reader of a synthetic
-    cohort would reach.
+    The ceiling is the AUROC that the best possible reader of a synthetic cohort would reach; the
+    run knows it once `report --ceiling` was told.
     """
     found = _or_exit(lambda: evaluate_run(run))
-    ceiling = _or_exit(lambda: Run.at(run).facts).get("ceiling")
-    typer.echo(table(found, ceiling if isinstance(ceiling, dict) else {}))
+    typer.echo(table(found, _or_exit(lambda: ceilings(Run.at(run)))))
 
 
-def table(found: list[Metrics], ceiling: dict[str, float]) -> str:
+def table(found: list[Metrics], ceiling: dict[str, Ceiling]) -> str:
     """Lines of aligned columns, one for each cohort and model."""
     head = ("cohort", "model", "n", "AUROC [95%]", "sensitivity [95%]", "specificity [95%]")
     lines: list[tuple[str, ...]] = [(*head, "ceiling") if ceiling else head]
@@ -78,7 +89,7 @@ def table(found: list[Metrics], ceiling: dict[str, float]) -> str:
             ratios = (o.auroc.text(), o.sensitivity.text(), o.specificity.text())
             line = (m.cohort, model.model, str(o.n), *ratios)
             top = ceiling.get(m.cohort)
-            known = f"{top:.3f}" if isinstance(top, int | float) else "-"
+            known = f"{top.auroc:.3f}" if top else "-"
             lines.append((*line, known) if ceiling else line)
         if not m.models:
             lines.append((m.cohort, "-", "0", *m.notes))

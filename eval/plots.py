@@ -134,7 +134,7 @@ def forest(
             for j, model in enumerate(models):
                 y = i + (j - (len(models) - 1) / 2) * 0.26
                 _interval(axes, estimates[model], y, colour(model, models)[0], low)
-        labels = [f"{label}  (n = {n})" for label, n, _ in rows]
+        labels = [f"{label}  (n = {n:,})" for label, n, _ in rows]
         axes.set_yticks(range(len(rows)), labels, color=INK)
         axes.set(xlabel=quantity, xlim=(low, 1.005), ylim=(len(rows) - 0.4, -0.6))
         axes.grid(axis="y", visible=False)

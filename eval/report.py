@@ -19,6 +19,7 @@ from markupsafe import Markup
 from data_sharding.schema import CLASSES, Manifest, sha256_file, write_atomic
 from eval import explain as explanations
 from eval import proxies, wording
+from eval.ceiling import ceilings, keep_ceilings
 from eval.estimate import Estimate
 from eval.evaluate import evaluate_cohorts
 from eval.figures import cohort_figures, training_figure
@@ -30,18 +31,21 @@ from eval.runs import MODELS, Run, is_tuning
 PLACED = ("run_id", "recipe", "manifests", "ceiling", "world", "timings", "versions", "complete")
 
 
-def write_report(run: Path, explain: bool = True) -> Path:
+def write_report(run: Path, explain: bool = True, world: Path | None = None) -> Path:
     """Evaluate what has changed, draw everything, write RUN/report/index.html and return it.
 
     Args:
         run: the run folder.
         explain: make Grad-CAM pictures, which needs the weights and the packed pixels. Where they
             cannot be made the report says why.
+        world: the world.json of a synthetic world, which knows the ceilings of its sites.
 
     Raises:
         ValueError: no cohort of the run can be evaluated, or run.json cannot be read.
     """
     run_ = Run.at(run)
+    if world is not None:
+        keep_ceilings(run_, world)
     metrics, problems = evaluate_cohorts(run_, Settings())
     if not metrics:
         raise ValueError("\n".join(problems))
@@ -73,7 +77,7 @@ def render(run: Run, metrics: Sequence[Metrics], problems: list[str], explain: b
         problems=[_without_path(p, run.folder) for p in problems],
         facts=facts,
         other_facts={k: v for k, v in facts.items() if k not in PLACED},
-        ceiling=_mapping(facts.get("ceiling")),
+        ceiling=ceilings(run),
         config=run.config,
         headline=best,
         reading=wording.reading(*best) if best else [],
@@ -190,7 +194,3 @@ def _models(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
 def _without_path(text: str, folder: Path) -> str:
     """The message without the folder's place on this machine, which is nobody's business."""
     return text.replace(f"{folder}/", "")
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -5,10 +5,15 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 PY := .venv/bin/python
 STAMP := .venv/.set-up
-DEMO_ARGS ?=
-PUBLIC ?=
+DEMO := demo
+# make demo FRESH=1 starts over; make demo PUBLIC=folder takes real X-rays (NIH layout) as public set
+FRESH ?=
+PUBLIC ?= $(DEMO)/world/public
+fresh := $(if $(FRESH),--fresh)
+public := $(notdir $(abspath $(PUBLIC)))
+key := --key-file $(DEMO)/world/pseudonym.key
 
-.PHONY: setup demo test lint format bench bench-method lock clean
+.PHONY: setup demo test lint bench bench-method lock
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -31,3 +36,33 @@ $(STAMP): requirements.lock pyproject.toml
 	$$uv pip sync --quiet --python $(PY) --compile-bytecode --require-hashes requirements.lock; \
 	$(PY) -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "osteoray.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
 	@touch $(STAMP)
+
+# The main job, as a user would type it: world -> shards -> Ray Train -> report.
+demo: export OSTEORAY_HOME := $(abspath $(DEMO))
+demo: setup
+	$(PY) -m data_sharding phantom $(DEMO)/world --internal 1200 $(fresh)
+	$(PY) -m data_sharding pack $(DEMO)/world/asan $(DEMO)/shards/asan $(key) $(fresh)
+	$(PY) -m data_sharding pack $(DEMO)/world/north $(DEMO)/shards/north --role external $(key) $(fresh)
+	$(PY) -m data_sharding pack $(PUBLIC) $(DEMO)/shards/$(public) --role public $(key) $(fresh)
+	$(PY) -m training ospenscreen:smoke paths.public=$(DEMO)/shards/$(public) $(fresh)
+	$(PY) -m eval report $(DEMO)/runs/latest --ceiling $(DEMO)/world/world.json
+	$(PY) -m eval show $(DEMO)/runs/latest
+
+test: setup
+	$(PY) -m pytest
+
+lint: setup
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pyright
+
+bench: setup
+	$(PY) -m tests.bench
+
+bench-method: setup
+	$(PY) -m tests.bench.method
+
+# The lock holds versions and hashes for every platform, and no index address.
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements.lock

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import typer
 
-from data_sharding.ledger import REASONS, NothingUsable
+from data_sharding.ledger import NothingUsable
 from data_sharding.policies import POLICIES
-from data_sharding.schema import Manifest
+from data_sharding.schema import REASONS, Manifest
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -156,19 +156,22 @@ def phantom(
     seed: Annotated[int, typer.Option()] = 0,
     internal: Annotated[int, typer.Option(help="Patients of the internal site.")] = 900,
     external: Annotated[int, typer.Option(help="Patients of the external site.")] = 300,
-    public: Annotated[int, typer.Option(help="Images of the public set.")] = 600,
+    public: Annotated[int, typer.Option(help="Patients of the public set.")] = 600,
     size: Annotated[int, typer.Option(help="Side of the pictures, pixels.")] = 512,
     confounder: Annotated[float, typer.Option(help="0 none to 1: a shortcut to fall for.")] = 0.0,
     workers: Annotated[int, typer.Option(help="Processes [one per core].")] = 0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace the world in OUT.")] = False,
 ) -> None:
-    """Make a synthetic world of sites to pack: known bone density, no patients.
+    """Make a synthetic world of sites to pack: known bone density, nobody's data.
 
     \b
     python -m data_sharding phantom data/phantom --internal 60 --external 20 --public 40
     """
     from data_sharding.phantom.world import make_world
+    from data_sharding.pool import progress
 
-    make_world(
+    show = progress("patients", internal + external + public, typer.echo)
+    world = make_world(
         out,
         seed=seed,
         internal=internal,
@@ -177,7 +180,11 @@ def phantom(
         size=size,
         confounder=confounder,
         workers=workers or None,
+        fresh=fresh,
+        progress=lambda done, total: show(),
     )
+    pictures = ", ".join(f"{site} {n}" for site, n in world["images"].items())
+    typer.echo(f"{out}: radiographs of {pictures}")
 
 
 def _role(text: str) -> Any:

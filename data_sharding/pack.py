@@ -19,13 +19,14 @@ from typing import Any, Literal
 
 from data_sharding.assemble import Making, Written, write_samples
 from data_sharding.cohort import Rules, Work, dxa_cohort, image_step
-from data_sharding.ledger import CRASH, REASONS, Exclusion, Ledger, NothingUsable
+from data_sharding.ledger import CRASH, Exclusion, Ledger, NothingUsable
 from data_sharding.nih import NormalRules, find_table, image_files, read_nih
 from data_sharding.policies import PUBLIC_POLICY, policy
 from data_sharding.pool import in_order
 from data_sharding.private import Pseudonyms, load_key, only_one, private_folder, write_private
 from data_sharding.resume import already_packed, clear, listing
 from data_sharding.schema import (
+    REASONS,
     Manifest,
     Role,
     Split,

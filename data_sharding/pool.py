@@ -38,7 +38,7 @@ def in_order(
 
     A job whose process dies twice gives `crashed(job)`. A handful of jobs is done in this process.
     """
-    shown = _progress(label, len(jobs), echo)
+    shown = progress(label, len(jobs), echo)
     if workers <= 1 or len(jobs) < 32:
         for job in jobs:
             result = function(job)
@@ -87,7 +87,7 @@ def _alone(function: Callable[[A], R], job: A, crashed: Callable[[A], R]) -> R:
             return crashed(job)
 
 
-def _progress(label: str, total: int, echo: Callable[[str], Any]) -> Callable[[], None]:
+def progress(label: str, total: int, echo: Callable[[str], Any]) -> Callable[[], None]:
     """Call the result once for each finished job: a bar on a terminal, else a line at times."""
     if sys.stderr.isatty():
         bar = tqdm(total=total, desc=label, unit="", leave=False)

@@ -138,6 +138,58 @@ class Manifest(Strict):
             raise ValueError(f"{path}: not an {MANIFEST_FORMAT} manifest: {e}") from e
 
 
+#: Every reason there is, in the words the console and the report use.
+REASONS = {
+    # files
+    "not_dicom": "not a DICOM file",
+    "truncated": "the file ends too early",
+    "no_pixels": "DICOM without a picture",
+    "wrong_modality": "not a radiograph (CR or DX)",
+    "not_chest": "not a chest radiograph",
+    "lateral_view": "lateral view",
+    "view_missing": "the header does not say which view it is",
+    "for_processing": "raw detector data, not meant to be looked at",
+    "multi_frame": "more than one frame",
+    "colour": "a colour picture",
+    "too_large": "larger than any radiograph",
+    "undecodable": "the pixels cannot be decoded",
+    "blank": "nothing to be seen in the picture",
+    "unreadable": "the file cannot be read",
+    "no_patient_id": "the header names no patient",
+    "duplicate_file": "a copy of another file (same SOP instance)",
+    # rows
+    "empty_line": "an empty line",
+    "bad_row": "a row with too many or too few cells",
+    "no_identifier": "no patient or image named",
+    "bad_date": "not a date (YYYY-MM-DD)",
+    "bad_t_score": "a T-score that is not a number",
+    "t_score_out_of_range": "a T-score outside of -10 to 10",
+    "no_t_score": "no T-score at any site",
+    "bad_value": "a value that cannot be",
+    "duplicate_row": "the same row again",
+    "conflicting_rows": "rows that contradict each other",
+    "no_image_file": "metadata for an image that is not here",
+    # patients
+    "no_dxa": "no usable DXA measurement",
+    "no_radiograph": "no usable chest radiograph",
+    "no_pa_view": "no PA view",
+    "missing_dates": "no radiograph with a date",
+    "outside_window": "no radiograph close enough to a DXA",
+    "age_unknown": "age unknown",
+    "under_age": "too young",
+    "osteoporosis": "osteoporosis (T <= -2.5)",
+    "no_readable_image": "no candidate radiograph could be read",
+    # images
+    "not_selected": "another radiograph of the patient was used",
+    "patient_excluded": "the patient was excluded",
+    "view_not_pa": "not a PA view",
+    "view_not_wanted": "not one of the views asked for",
+    "not_in_metadata": "not in the metadata",
+    "finding": "has a finding (only 'No Finding' is taken)",
+    "over_age": "too old",
+    "age_implausible": "an age no person has",
+}
+
 #: Columns of ``ledger.csv``: one row for each file, row, image or patient that did not go through.
 #: `item` is a keyed pseudonym; the private folder beside the key says which path and row it is.
 LEDGER_COLUMNS = ("step", "unit", "item", "patient", "reason", "evidence")

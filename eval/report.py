@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from data_sharding.schema import CLASSES, Manifest, sha256_file, write_atomic
+from data_sharding.schema import CLASSES, REASONS, Manifest, sha256_file, write_atomic
 from eval import explain as explanations
 from eval import proxies, wording
 from eval.ceiling import ceilings, keep_ceilings
@@ -65,7 +65,12 @@ def render(run: Run, metrics: Sequence[Metrics], problems: list[str], explain: b
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"estimate": estimate, "svg": Markup, "quantity": quantity}
+    environment.filters |= {
+        "estimate": estimate,
+        "svg": Markup,
+        "quantity": quantity,
+        "reason": lambda code: REASONS.get(code, code.replace("_", " ")),
+    }
     facts = run.facts
     best = wording.headline(metrics)
     shown = [m for m in metrics if not is_tuning(m.cohort)] or metrics

@@ -105,20 +105,25 @@ def optical_distortion(x: np.ndarray, y: np.ndarray, rng: Rng) -> tuple[np.ndarr
     return x * factor, y * factor
 
 
+def _kernel(image: np.ndarray, rng: Rng) -> int:
+    """3 or 5 pixels of a 512 picture; 3 of a small one, where it is wide enough already."""
+    return int(rng.choice([3, 5])) if image.shape[1] >= 256 else 3
+
+
 def blur(image: np.ndarray, rng: Rng) -> np.ndarray:
     """Box of 3 or 5 pixels."""
-    size = int(rng.choice([3, 5]))
+    size = _kernel(image, rng)
     return cv2.blur(image, (size, size))
 
 
 def median_blur(image: np.ndarray, rng: Rng) -> np.ndarray:
     """Median of 3x3 or 5x5 (7 costs 14 times as much as 5)."""
-    return cv2.medianBlur(image, int(rng.choice([3, 5])))
+    return cv2.medianBlur(image, _kernel(image, rng))
 
 
 def motion_blur(image: np.ndarray, rng: Rng) -> np.ndarray:
     """A line of 3 or 5 pixels in a random direction."""
-    size = int(rng.choice([3, 5]))
+    size = _kernel(image, rng)
     kernel = np.zeros((size, size), np.float32)
     angle, r = rng.uniform(0, np.pi), size // 2
     dx, dy = round(r * np.cos(angle)), round(r * np.sin(angle))

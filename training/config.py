@@ -114,7 +114,10 @@ class Pseudo(Section):
 
 
 class Compute(Section):
-    """Where it runs. None of it changes what is learnt, up to the order of floating-point sums."""
+    """Where it runs. It changes only the order of floating-point sums in what is learnt.
+
+    Batch norms are the exception: as in any DDP, each worker's see its own share of the batch.
+    """
 
     launcher: Literal["ray", "local"] = "ray"
     workers: int = Field(default=2, ge=1)

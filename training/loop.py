@@ -80,6 +80,7 @@ def fit(
                 world.on_main(save)
                 saved = time.monotonic()
 
+        strategy.agree(average)
         found = validate(average)
         score = found.get("tune/auroc")
         if stage.select == "last" or score is None or score > at.best:

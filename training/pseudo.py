@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from data_sharding.schema import CLASSES
 from training.config import Pseudo
 
-DECISIONS = ("normal", "low bone mass", "dropped")
+DECISIONS = (*CLASSES, "dropped")
 
 
 def decide(probability: np.ndarray, thresholds: Pseudo) -> np.ndarray:

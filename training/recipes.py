@@ -23,7 +23,8 @@ def ospenscreen() -> Config:
       - the student starts from ImageNet again, not from the teacher;
       - weak augmentation is the teacher's view, strong the student's;
       - temperature 4 and alpha .5; the KL term is scaled by T^2 (Hinton et al. 2015);
-      - proxy labels are hard labels in the cross-entropy with weight 1, a quarter of each batch;
+      - proxy labels are hard labels in the cross-entropy with weight 1, a quarter of each batch,
+        their classes as frequent as among the labelled;
       - probabilities are temperature-scaled on the tune split before the thresholds act;
       - AdamW 1e-4, weight decay .05, cosine to 0 after 5 warm-up epochs, EMA .999, gradient norm 1;
       - the epoch with the best tune AUROC is kept; the cut-off is Youden's on the tune split (the
@@ -49,10 +50,10 @@ def ospenscreen_smoke() -> Config:
     """
     return Config(
         recipe="ospenscreen:smoke",
-        model=Model(name="test_convnext", pretrained="none"),
+        model=Model(name="test_byobnet", pretrained="none"),
         input=Input(size=128),
-        teacher=Stage(epochs=20, batch=32, lr=2e-3, warmup_epochs=1, ema=0.98, select="last"),
-        student=Student(epochs=20, batch=32, lr=2e-3, warmup_epochs=1, ema=0.98, select="last"),
+        teacher=Stage(epochs=14, batch=32, lr=3e-3, warmup_epochs=1, ema=0.98, select="last"),
+        student=Student(epochs=24, batch=32, lr=3e-3, warmup_epochs=1, ema=0.98, select="last"),
         compute=Compute(workers=2),
     )
 

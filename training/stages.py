@@ -18,7 +18,7 @@ from scipy.special import expit
 from torch import nn
 
 from data_sharding.reader import ShardDataset
-from data_sharding.schema import check_predictions, write_atomic
+from data_sharding.schema import CLASSES, check_predictions, write_atomic
 from training import pseudo
 from training.checkpoint import Checkpoints, load_weights, save_weights
 from training.config import Config, Stage
@@ -53,11 +53,10 @@ def run(config: Config, folder: Path, world: World) -> None:
         timed("teacher")
     groups = [labelled]
     if config.pseudo.enabled and config.paths.public:
-        groups += _proxy_group(config, folder, world)
+        groups += _proxy_groups(config, folder, world)
         timed("pseudo-labels")
     if not (folder / "student" / "weights").is_dir():
-        proxies = round(config.student.batch * config.student.proxy_share) if groups[1:] else 0
-        slots = (config.student.batch - proxies, proxies)[: len(groups)]
+        slots = slots_of(config.student.batch, config.student.proxy_share, groups)
         teacher = folder / "teacher" / "weights" if config.student.alpha > 0 else None
         train_stage("student", config, config.student, folder, world, groups, slots, tune, teacher)
         timed("student")
@@ -135,8 +134,21 @@ def _labels(data: ShardDataset) -> np.ndarray:
     return np.array(labels, np.int64)
 
 
-def _proxy_group(config: Config, folder: Path, world: World) -> list[Group]:
-    """The public pictures the teacher is sure of; none if there are none."""
+def slots_of(batch: int, proxy_share: float, groups: list[Group]) -> tuple[int, ...]:
+    """Places in a global batch for the labelled group and for each class of proxy-labelled ones.
+
+    Stratified: the proxies' classes come as often as in the labelled group, whatever the teacher's
+    thresholds let through (they act on the classes unequally, by design). A class without proxies
+    leaves its places to the labelled group.
+    """
+    proxies = round(batch * proxy_share)
+    positive = round(proxies * float(groups[0].labels.mean()))
+    slots = [(proxies - positive, positive)[int(g.labels[0])] for g in groups[1:]]
+    return (batch - sum(slots), *slots)
+
+
+def _proxy_groups(config: Config, folder: Path, world: World) -> list[Group]:
+    """The public pictures the teacher is sure of, a group for each class that has any."""
     assert config.paths.public is not None
     public = ShardDataset(config.paths.public, "public")
     path = folder / "pseudo" / "pseudo_labels.parquet"
@@ -147,9 +159,9 @@ def _proxy_group(config: Config, folder: Path, world: World) -> list[Group]:
     decided = pd.read_parquet(path)
     if not (decided["key"].to_numpy() == public.index["key"].to_numpy()).all():
         raise ValueError(f"{path}: proxy labels of other pictures; start over with --fresh")
-    rows = np.flatnonzero(decided["decision"] != "dropped")
-    labels = (decided["decision"].iloc[rows] == "low bone mass").to_numpy(np.int64)
-    return [Group(public, rows, labels)] if len(rows) else []
+    kept = [np.flatnonzero(decided["decision"] == c) for c in CLASSES]
+    groups = [Group(public, rows, np.full(len(rows), label)) for label, rows in enumerate(kept)]
+    return [g for g in groups if len(g.rows)]
 
 
 def _write_proxies(

@@ -6,6 +6,7 @@ import warnings
 from typing import Protocol
 
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -19,6 +20,10 @@ class Strategy(Protocol):
 
     def prepare(self, model: nn.Module) -> nn.Module:
         """The module to call in training; `model` itself stays the one to save."""
+        ...
+
+    def agree(self, model: nn.Module) -> None:
+        """Make buffers equal on all ranks."""
         ...
 
     def scale(self, loss_sum: torch.Tensor, global_real: int) -> torch.Tensor:
@@ -35,6 +40,9 @@ class Single:
     def prepare(self, model: nn.Module) -> nn.Module:
         """Unchanged."""
         return model
+
+    def agree(self, model: nn.Module) -> None:
+        """Nobody to agree with."""
 
     def scale(self, loss_sum: torch.Tensor, global_real: int) -> torch.Tensor:
         """Mean over the real samples."""
@@ -53,6 +61,11 @@ class DDP:
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
         devices = [self.world.device] if self.world.device.type == "cuda" else None
         return DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
+
+    def agree(self, model: nn.Module) -> None:
+        """Rank 0's buffers for all: each rank's batch norms have seen its own samples only."""
+        for buffer in model.buffers():
+            dist.broadcast(buffer, src=0)
 
     def scale(self, loss_sum: torch.Tensor, global_real: int) -> torch.Tensor:
         """So that the averaged gradient is that of the mean over all real samples of all ranks."""

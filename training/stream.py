@@ -98,9 +98,10 @@ class Stream:
         images = np.zeros((len(rows), size, size), np.uint8)
         weak = np.zeros_like(images) if self.teacher_view else None
         label = np.zeros(len(rows), np.int64)
-        for n, (g, i) in enumerate(rows):
-            if g < 0:
-                continue
+        whole = order.global_batch(self.plan, epoch, step)
+        known = whole[whole[:, 0] >= 0]
+        for n, (g, i) in enumerate(np.where(rows < 0, known[0], rows)):
+            # Padding shows a real picture again, for batch norms, and counts for nothing.
             group = self.groups[g]
             row = int(group.rows[i])
             image = self.preprocessor.resize(group.data.image(row))
@@ -109,12 +110,11 @@ class Stream:
             if weak is not None:  # the same flip: both draws begin with it
                 weak[n] = augment(image, "weak", self.seed, epoch, key)
             label[n] = group.labels[i]
-        whole = order.global_batch(self.plan, epoch, step)
         view = self.teacher_view
         return Batch(
             image=self.preprocessor.normalise(images),
             weak=view.normalise(weak) if view and weak is not None else None,
             label=torch.from_numpy(label),
             real=torch.from_numpy((rows[:, 0] >= 0).astype(np.float32)),
-            global_real=int((whole[:, 0] >= 0).sum()),
+            global_real=len(known),
         )

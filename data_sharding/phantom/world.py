@@ -5,12 +5,14 @@
     OUT/asan/   dicom/PATIENT/DATE/SEnn_IM01.dcm  dxa.csv  clinical.csv     internal
     OUT/north/  the same                                                    external
     OUT/public/ images/NNNNNNNN_NNN.png  Data_Entry_2017_v2020.csv          NIH's layout
+    OUT/pseudonym.key  a key for `pack`, so that shards of this world are the same anywhere
     OUT/truth.csv   one row for each picture: latent, label, token
     OUT/world.json  settings, counts, ceilings; written last
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -104,6 +106,9 @@ def make_world(
     lines = [HEADER, *public_rows(seed, stories["public"])]
     write_atomic(out / "public" / CSV_NAME, "\n".join(lines) + "\n")
     columns = TRUTH_COLUMNS
+    # Not a secret: nobody is behind these pseudonyms.
+    key = hashlib.sha256(f"phantom/{seed}".encode()).hexdigest()
+    write_atomic(out / "pseudonym.key", key + "\n")
     write_atomic(out / "truth.csv", csv_text(columns, ([r[c] for c in columns] for r in truth)))
     world = {
         "format": FORMAT,
@@ -167,7 +172,7 @@ def _take_away(out: Path) -> None:
         return
     for site in (ASAN, NORTH, PUBLIC):
         shutil.rmtree(out / site.name, ignore_errors=True)
-    for name in ("world.json", "truth.csv", CLAIM):  # the claim last
+    for name in ("world.json", "truth.csv", "pseudonym.key", CLAIM):  # the claim last
         (out / name).unlink(missing_ok=True)
 
 

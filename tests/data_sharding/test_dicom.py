@@ -18,7 +18,8 @@ from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
 from data_sharding.decode import coded_size, decode
 from data_sharding.dicom import ALLOWED, read_facts, read_pixels
-from data_sharding.ledger import REASONS, Refused
+from data_sharding.ledger import Refused
+from data_sharding.schema import REASONS
 from data_sharding.tables import parse_date
 
 ENCAPSULATED = encapsulate([b"not a picture at all"])

@@ -1,0 +1,84 @@
+"""The house's rules as tests: who may import whom, where libraries live, how long a file may be."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("data_sharding", "training", "eval", "tuning", "cluster")
+FILES = sorted(p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py"))
+
+#: folder -> folders it may import. A file named here overrides its folder.
+MAY = {
+    "data_sharding": {"data_sharding"},
+    "training": {"training", "data_sharding"},
+    "eval": {"eval", "data_sharding.schema"},
+    "eval/explain.py": {"eval", "data_sharding", "training"},
+    "eval/__main__.py": {"eval", "data_sharding.schema", "training"},
+    "tuning": {"tuning", "training", "data_sharding"},
+    "cluster": {"cluster"},
+}
+#: library -> the only files of a folder that may import it
+ONLY_IN = {
+    ("training", "ray"): {"launch.py"},
+    ("training", "wandb"): {"track.py"},
+    ("training", "deepspeed"): {"strategy.py"},
+    ("data_sharding", "torch"): set(),
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that `path` imports, wherever in the file; relative imports are not used here."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import hides where it goes"
+            assert node.module is not None
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def within(module: str, allowed: set[str]) -> bool:
+    return any(module == a or module.startswith(a + ".") for a in allowed)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_run_the_way_the_design_draws_them(path):
+    relative = path.relative_to(ROOT).as_posix()
+    allowed = MAY.get(relative, MAY[relative.split("/")[0]])
+    for module in imports(path):
+        top = module.split(".")[0]
+        assert top != "tests", f"{relative} imports the tests"
+        if top in FOLDERS:
+            assert within(module, allowed), f"{relative} may not import {module}"
+        only = ONLY_IN.get((relative.split("/")[0], top))
+        assert only is None or path.name in only, f"{top} is not for {relative}"
+
+
+def test_a_wrong_arrow_would_be_seen(tmp_path):
+    path = tmp_path / "x.py"
+    path.write_text("def f():\n    from training.loop import fit\n")
+    assert imports(path) == {"training.loop.fit"}
+    assert not within("training.loop.fit", MAY["data_sharding"])
+    assert within("data_sharding.schema.Manifest", MAY["eval"])
+    assert not within("data_sharding.reader.ShardDataset", MAY["eval"])
+
+
+def test_files_are_short():
+    lengths = sorted(len(p.read_text().splitlines()) for p in FILES)
+    long = [str(p.relative_to(ROOT)) for p in FILES if len(p.read_text().splitlines()) > 350]
+    assert not long, f"above 350 lines: {long}"
+    assert lengths[len(lengths) // 2] <= 130
+    assert lengths[int(len(lengths) * 0.9)] <= 260
+
+
+def test_nothing_unpickles_and_nothing_loads_code_from_data():
+    for path in FILES:
+        text = path.read_text()
+        for word in ("pickle.load", "torch.load(", "allow_pickle=True", "yaml.load(", 'eval("'):
+            assert word not in text, f"{path}: {word}"

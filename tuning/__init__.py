@@ -1,0 +1,1 @@
+"""Sweeps: an Optuna study over a recipe's settings, each trial a run of `training`."""

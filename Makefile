@@ -46,7 +46,6 @@ demo: setup
 	$(PY) -m data_sharding pack $(PUBLIC) $(DEMO)/shards/$(public) --role public $(key) $(fresh)
 	$(PY) -m training ospenscreen:smoke paths.public=$(DEMO)/shards/$(public) $(fresh)
 	$(PY) -m eval report $(DEMO)/runs/latest --ceiling $(DEMO)/world/world.json
-	$(PY) -m eval show $(DEMO)/runs/latest
 
 test: setup
 	$(PY) -m pytest

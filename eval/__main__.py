@@ -64,8 +64,11 @@ def report(run: RunFolder, no_explain: NoExplain = False, ceiling: World = None)
 
     Metrics are brought up to date first. Grad-CAM pictures are added where the weights and the
     packed datasets that run.json names can be read; otherwise the report says what is missing.
+    The table of `show` is printed, and the report's path last.
     """
-    typer.echo(_or_exit(lambda: write_report(run, not no_explain, ceiling)))
+    written = _or_exit(lambda: write_report(run, not no_explain, ceiling))
+    show(run)
+    typer.echo(f"report: {written}")
 
 
 @app.command()

@@ -31,7 +31,7 @@ ONLY_IN = {
 
 
 def imports(path: Path) -> set[str]:
-    """Every module that `path` imports, wherever in the file; relative imports are not used here."""
+    """Every module that `path` imports, wherever in the file."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

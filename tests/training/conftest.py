@@ -2,11 +2,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from training.config import Config, override
 from training.recipes import recipe
+
+
+def as_overrides(config: Config) -> list[str]:
+    """The whole configuration as command-line arguments."""
+
+    def leaves(tree: dict[str, Any], prefix: str = "") -> list[str]:
+        out = []
+        for key, value in tree.items():
+            if isinstance(value, dict):
+                out += leaves(value, f"{prefix}{key}.")
+            elif value is not None:
+                out.append(f"{prefix}{key}={value}")
+        return out
+
+    return leaves(config.model_dump(mode="json", exclude={"recipe"}))
 
 
 @pytest.fixture

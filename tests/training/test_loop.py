@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from data_sharding.schema import check_predictions, sha256_file
+from tests.training.conftest import as_overrides
 from training import loop
 from training.checkpoint import Checkpoints, Position
 from training.launch import complete, launch, prepare
@@ -95,7 +96,6 @@ def test_two_fresh_runs_give_identical_predictions(calm, tiny):
 def test_two_processes_learn_what_one_learns(calm, tiny, tmp_path):
     """torchrun with DDP and gloo: the same global batches, so the same weights up to rounding."""
     config = tiny(f"paths.runs={tmp_path / 'ddp'}")
-    changes = [f"{k}={v}" for k, v in flat(config.model_dump(mode="json")).items() if v is not None]
     command = [
         sys.executable,
         "-m",
@@ -104,7 +104,7 @@ def test_two_processes_learn_what_one_learns(calm, tiny, tmp_path):
         "2",
         "--standalone",
     ]
-    command += ["-m", "training", "ospenscreen:smoke", *changes]
+    command += ["-m", "training", "ospenscreen:smoke", *as_overrides(config)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     folder = prepare(config)
@@ -117,14 +117,6 @@ def test_two_processes_learn_what_one_learns(calm, tiny, tmp_path):
         pd.read_parquet(f / "cohorts/there-external/predictions.parquet") for f in (folder, calm)
     )
     np.testing.assert_allclose(ours["logit"], theirs["logit"], atol=2e-2)
-
-
-def flat(tree, prefix=""):
-    out = {}
-    for key, value in tree.items():
-        out |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    out.pop("recipe", None)
-    return out
 
 
 def test_without_proxies_and_without_distillation(tiny):

@@ -77,7 +77,7 @@ def submit(
     import shlex
 
     from cluster.access import address_of, auth_mode, token_of
-    from cluster.submit import check_upload, command, ray_cli, uploaded
+    from cluster.submit import check_recipe, check_upload, command, ray_cli, uploaded
 
     root = Path.cwd()
     home = Path(os.environ.get("OSTEORAY_HOME", "demo")).absolute()
@@ -86,13 +86,17 @@ def submit(
         token = token_of(os.environ, Path.home())
         mode, warning = auth_mode(os.environ, where, token, allow_unauthenticated)
         line = command(ray_cli(), where, home, words, module, submission_id, wait)
-        size = check_upload(root, home, uploaded(root) or [])
+        files = uploaded(root)
+        size = check_upload(root, home, files or [])
+        if module == "training":
+            check_recipe(words)
     except ValueError as e:
         typer.echo(f"error: {e}", err=True)
         raise typer.Exit(2) from e
     if warning:
         typer.echo(f"warning: {warning}", err=True)
-    typer.echo(f"{size / 2**20:.1f} MiB to upload; RAY_AUTH_MODE={mode} {shlex.join(line)}")
+    upload = "an upload" if files is None else f"{size / 2**20:.1f} MiB"
+    typer.echo(f"sending {upload}: RAY_AUTH_MODE={mode} {shlex.join(line)}")
     if not dry_run:
         done = subprocess.run(line, env=os.environ | {"RAY_AUTH_MODE": mode}, check=False)
         raise typer.Exit(done.returncode)

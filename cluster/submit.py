@@ -47,6 +47,18 @@ def command(
     return [*line, "--", "python", "-m", module, *words]
 
 
+def check_recipe(words: Sequence[str]) -> None:
+    """Ask ``python -m training --show`` here, so that a misspelt setting is not found on a cluster.
+
+    Raises:
+        ValueError: no such recipe or setting, in training's own words.
+    """
+    line = [sys.executable, "-m", "training", *words, "--show"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    if done.returncode == 2:
+        raise ValueError(done.stderr.strip().removeprefix("error: "))
+
+
 def ray_cli() -> str:
     """The `ray` of this Python's environment; ValueError if it has none."""
     beside = Path(sys.executable).with_name("ray")

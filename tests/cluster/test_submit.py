@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cluster import __main__ as main
 from cluster.access import address_of, auth_mode, is_loopback, token_of
-from cluster.submit import LIMIT, check_upload, command, uploaded
+from cluster.submit import LIMIT, check_recipe, check_upload, command, uploaded
 
 HERE = "http://127.0.0.1:8265"
 AWAY = "http://10.0.0.7:8265"
@@ -100,6 +100,7 @@ def test_token_and_address_are_found_where_ray_finds_them(tmp_path):
 def repository(tmp_path):
     root = tmp_path / "code"
     (root / "training").mkdir(parents=True)
+    (root / "training" / "__init__.py").touch()
     (root / "training" / "__main__.py").write_text("print()\n")
     (root / "demo" / "shards").mkdir(parents=True)
     (root / "demo" / "shards" / "train.tar").write_bytes(b"patients")
@@ -116,7 +117,7 @@ def test_patients_are_not_uploaded(repository):
     (repository / ".gitignore").write_text("/demo/\n")
     files = uploaded(repository)
     assert files is not None
-    assert {p.name for p in files} == {"__main__.py", ".gitignore"}
+    assert {p.name for p in files} == {"__init__.py", "__main__.py", ".gitignore"}
     assert check_upload(repository, home, files) == len("print()\n/demo/\n")
     assert check_upload(repository, repository.parent, files) == len("print()\n/demo/\n")
     link = repository.parent / "link"
@@ -136,6 +137,13 @@ def test_too_much_is_refused_before_it_is_packed(repository):
     with pytest.raises(ValueError, match="not the repository's root"):
         check_upload(repository / "demo", Path("/data"), [])
     assert uploaded(Path("/")) is None
+
+
+def test_a_misspelt_setting_is_found_before_it_is_sent(monkeypatch):
+    monkeypatch.chdir(Path(__file__).resolve().parents[2])
+    check_recipe(["ospenscreen:smoke", "student.temperature=2", "--fresh"])
+    with pytest.raises(ValueError, match=r"^student.temprature: no such setting. Did you mean"):
+        check_recipe(["ospenscreen:smoke", "student.temprature=2"])
 
 
 def test_the_verb_runs_ray_with_the_token(repository, monkeypatch):

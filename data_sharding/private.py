@@ -68,7 +68,7 @@ def load_key(folder: Path, key_file: Path | None) -> bytes:
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Hold the private folder: two packs of one dataset at a time would mix their files.
+    """Hold a folder: two commands at work in it at a time would mix their files.
 
     Raises:
         ValueError: another process holds it.
@@ -77,7 +77,7 @@ def only_one(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as e:
-            raise ValueError(f"{folder}: another pack of this dataset is running") from e
+            raise ValueError(f"{folder}: another command is at work here; let it finish") from e
         yield
 
 

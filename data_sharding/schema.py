@@ -95,7 +95,7 @@ class Manifest(Strict):
     """A packed dataset. Written last, renamed into place: a manifest means a complete dataset."""
 
     format: Literal["osteoray-manifest/1"] = MANIFEST_FORMAT
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
     role: Role
     policy: str
     settings: dict[str, Any] = Field(description="every option that decided the content")

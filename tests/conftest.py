@@ -65,7 +65,7 @@ def pack_pictures(
         name=name,
         role=role,  # type: ignore[arg-type]
         policy="ospenscreen/1",
-        settings={"seed": seed},
+        settings={"seed": seed, "pixels": "drawn/1"},
         image_shape=(size, size),
         key_id="test",
         shards=tuple(writer.shards),

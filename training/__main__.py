@@ -40,13 +40,15 @@ def train(
         if show:
             typer.echo(config.to_yaml(), nl=False)
             return
-        from training.launch import complete, launch, prepare
+        from training.launch import complete, join, launch, prepare, under_torchrun
 
-        folder = prepare(config, fresh)
-        if complete(folder):
+        if under_torchrun():
+            folder = join(config, fresh)
+        elif complete(folder := prepare(config, fresh)):
             typer.echo(f"already complete, nothing to do: {folder}")
             return
-        launch(config, folder)
+        else:
+            launch(config, folder)
     except ValueError as e:
         typer.echo(f"error: {e}", err=True)
         raise typer.Exit(2) from e

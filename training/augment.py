@@ -1,4 +1,4 @@
-"""Weak and strong augmentation as pure functions of (seed, epoch, sample key).
+"""Weak and strong augmentation as pure functions of (seed, draw, sample key).
 
 The same picture comes out for any number of workers and ranks and after any restart, and another
 one in every epoch. OsPenScreen names the transforms: weak is a horizontal flip; strong adds Blur,
@@ -18,17 +18,20 @@ import numpy as np
 Rng = np.random.Generator
 
 
-def generator(seed: int, epoch: int, key: str) -> Rng:
-    """The random stream of one sample in one epoch (Philox, keyed by SHA-256)."""
-    digest = hashlib.sha256(f"augment/{seed}/{epoch}/{key}".encode()).digest()
+def generator(seed: int, draw: int, key: str) -> Rng:
+    """The random stream of one sample at one draw (Philox, keyed by SHA-256)."""
+    digest = hashlib.sha256(f"augment/{seed}/{draw}/{key}".encode()).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
 
 
-def augment(image: np.ndarray, kind: str, seed: int, epoch: int, key: str) -> np.ndarray:
-    """uint8 [H, W] -> uint8 [H, W]; `kind` is none, weak or strong."""
+def augment(image: np.ndarray, kind: str, seed: int, draw: int, key: str) -> np.ndarray:
+    """uint8 [H, W] -> uint8 [H, W]; `kind` is none, weak or strong.
+
+    `draw` is the epoch, or a finer count where a sample is drawn more often.
+    """
     if kind == "none":
         return image
-    rng = generator(seed, epoch, key)
+    rng = generator(seed, draw, key)
     image = flip(image, rng)
     return strong(image, rng) if kind == "strong" else image
 

@@ -7,11 +7,10 @@ A checkpoint is a folder ``step-00001234`` that is renamed into place when it is
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,9 @@ class Position:
     epoch: int = 0
     step: int = 0
     global_step: int = 0
-    best: float = float("-inf")
-    best_epoch: int = -1
+    best: float | None = None
+    best_epoch: int | None = None
+    meter: dict[str, float] = field(default_factory=dict)  # the running epoch's sums, all ranks
 
 
 class Checkpoints:
@@ -50,31 +50,26 @@ class Checkpoints:
         best: nn.Module,
         optimizer: torch.optim.Optimizer,
     ) -> None:
-        """Write all that the next step and the end depend on; prune old ones."""
+        """Write all that the next step and the end depend on; prune old ones and torn ones."""
         final = self.folder / f"step-{at.global_step:08d}"
-        if final.exists():
-            return
-        temporary = self.folder / f".{final.name}.{os.getpid()}"
+        temporary = self.folder / f".{final.name}"
+        for left in self.folder.glob(".step-*"):
+            shutil.rmtree(left)
         temporary.mkdir(parents=True)
         save_file(_flat(model), temporary / "model.safetensors")
         save_file(_flat(average), temporary / "ema.safetensors")
         save_file(_flat(best), temporary / "best.safetensors")
         save_file(_optimizer_tensors(optimizer), temporary / "optimizer.safetensors")
         hashes = {p.name: sha256_file(p) for p in sorted(temporary.iterdir())}
-        state = {"position": vars(at) | {"best": _finite(at.best)}, "sha256": hashes}
-        write_atomic(temporary / "state.json", json.dumps(state, indent=1))
+        state = {"position": asdict(at), "sha256": hashes}
+        write_atomic(temporary / "state.json", json.dumps(state, indent=1, allow_nan=False))
+        shutil.rmtree(final, ignore_errors=True)
         temporary.replace(final)
         for old in self._all()[: -self.keep]:
             shutil.rmtree(old)
 
-    def restore(
-        self,
-        model: nn.Module,
-        average: nn.Module,
-        best: nn.Module,
-        optimizer: torch.optim.Optimizer,
-    ) -> Position:
-        """Load the newest whole checkpoint in place; a fresh Position if there is none."""
+    def newest(self) -> Path | None:
+        """The newest whole checkpoint; a torn one is passed over with a warning."""
         for folder in reversed(self._all()):
             try:
                 state = json.loads((folder / "state.json").read_text())
@@ -84,14 +79,12 @@ class Checkpoints:
             except (OSError, ValueError, KeyError) as e:
                 warnings.warn(f"{folder}: torn, passed over ({e})", stacklevel=2)
                 continue
-            model.load_state_dict(load_file(folder / "model.safetensors"))
-            average.load_state_dict(load_file(folder / "ema.safetensors"))
-            best.load_state_dict(load_file(folder / "best.safetensors"))
-            _load_optimizer(optimizer, load_file(folder / "optimizer.safetensors"))
-            position = state["position"]
-            reached = float("-inf") if position["best"] is None else position["best"]
-            return Position(**position | {"best": reached})
-        return Position()
+            return folder
+        return None
+
+    def remove(self) -> None:
+        """Once the stage's weights are written nothing resumes from here."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _all(self) -> list[Path]:
         if not self.folder.is_dir():
@@ -99,8 +92,19 @@ class Checkpoints:
         return sorted(p for p in self.folder.iterdir() if re.fullmatch(r"step-\d{8,}", p.name))
 
 
-def _finite(x: float) -> float | None:
-    return x if abs(x) < float("inf") else None
+def restore(
+    folder: Path,
+    model: nn.Module,
+    average: nn.Module,
+    best: nn.Module,
+    optimizer: torch.optim.Optimizer,
+) -> Position:
+    """Load checkpoint `folder` in place and return where it stood."""
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    average.load_state_dict(load_file(folder / "ema.safetensors"))
+    best.load_state_dict(load_file(folder / "best.safetensors"))
+    _load_optimizer(optimizer, load_file(folder / "optimizer.safetensors"))
+    return Position(**json.loads((folder / "state.json").read_text())["position"])
 
 
 def _flat(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -134,7 +138,7 @@ def save_weights(
     operating_point: dict[str, Any],
 ) -> None:
     """Weights with all that their use needs, as one folder renamed into place."""
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    temporary = folder.with_name(f".{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     save_file(_flat(model), temporary / "model.safetensors")

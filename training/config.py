@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from data_sharding.schema import canonical_json
 
@@ -27,7 +34,9 @@ from data_sharding.schema import canonical_json
 class Section(BaseModel):
     """A frozen group of settings; an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
 
 def home() -> Path:
@@ -64,6 +73,12 @@ class Model(Section):
         default=None, description="of the weights file; required with a path"
     )
     drop_path: float = Field(default=0.0, ge=0, lt=1)
+
+    @field_validator("pretrained")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        # Ray workers have another working directory.
+        return value if value in ("none", "tag") else str(Path(value).absolute())
 
 
 class Input(Section):
@@ -116,7 +131,8 @@ class Pseudo(Section):
 class Compute(Section):
     """Where it runs. It changes only the order of floating-point sums in what is learnt.
 
-    Batch norms are the exception: as in any DDP, each worker's see its own share of the batch.
+    As in any DDP there are two exceptions: the batch norms of a worker see its own share of the
+    batch, and drop path draws on each worker anew.
     """
 
     launcher: Literal["ray", "local"] = "ray"
@@ -145,7 +161,7 @@ class Config(Section):
     """A whole run."""
 
     recipe: str
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**31)
     model: Model
     input: Input
     teacher: Stage
@@ -157,8 +173,13 @@ class Config(Section):
     track: Track = Track()
 
     def identity(self, manifests: Mapping[str, str]) -> str:
-        """SHA-256 over what decides the result: settings and manifest hashes, by name."""
+        """SHA-256 over what decides the result: settings and manifest hashes, by name.
+
+        A weights file counts by its hash, wherever it lies.
+        """
         decided = self.model_dump(mode="json", exclude={"paths", "compute", "track"})
+        if self.model.sha256:
+            decided["model"].pop("pretrained")
         text = canonical_json({"config": decided, "manifests": dict(manifests)})
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -182,7 +203,7 @@ def override(config: Config, changes: Sequence[str]) -> Config:
         ValueError: a text without ``=``, an unknown key (with the nearest known), a bad value.
     """
     tree: dict[str, Any] = config.model_dump(mode="json")
-    known = sorted(_leaves(tree))
+    known = sorted(set(_leaves(tree)) - {"recipe"})
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import time
@@ -18,8 +19,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from data_sharding.schema import Manifest, write_atomic
+from data_sharding.private import only_one
+from data_sharding.schema import write_atomic
 from training.config import Config
+from training.packs import open_packs
 from training.track import say
 
 LIBRARIES = ("torch", "timm", "ray", "numpy", "webdataset", "pydicom", "opencv-python-headless")
@@ -29,17 +32,17 @@ def prepare(config: Config, fresh: bool = False) -> Path:
     """The run's folder, made or found; its name carries the hash of settings and manifests.
 
     Raises:
-        ValueError: a dataset is missing or has the wrong role.
+        ValueError: the datasets do not fit together, or one leaks into another (`open_packs`).
     """
-    manifests = _manifests(config)
-    identity = config.identity({name: m.hash for name, (_, m) in manifests.items()})
+    packs = open_packs(config)
+    identity = config.identity({name: p.manifest.hash for name, p in packs.items()})
     folder = config.paths.runs / f"{config.recipe.replace(':', '-')}-{identity[:10]}"
     if fresh and folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _point_latest_at(folder)
-    if (folder / "run.json").exists():
-        return folder
+    path = folder / "run.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
     write_atomic(folder / "config.yaml", config.to_yaml())
     facts = {
         "run_id": folder.name,
@@ -47,22 +50,17 @@ def prepare(config: Config, fresh: bool = False) -> Path:
         "identity": identity,
         "manifests": {
             name: {
-                "path": str(path),
-                "hash": m.hash,
-                "role": m.role,
-                "shards": len(m.shards),
-                "samples": sum(s.samples for s in m.shards),
+                "path": str(p.path),
+                "hash": p.manifest.hash,
+                "role": p.manifest.role,
+                "shards": len(p.manifest.shards),
+                "samples": len(p.index),
             }
-            for name, (path, m) in manifests.items()
+            for name, p in packs.items()
         },
         "versions": {"python": sys.version.split()[0]} | {p: version(p) for p in LIBRARIES},
-        "world": {
-            "launcher": config.compute.launcher,
-            "workers": config.compute.workers if config.compute.launcher == "ray" else 1,
-            "device": "gpu" if config.compute.use_gpu else "cpu",
-        },
     }
-    write_atomic(folder / "run.json", json.dumps(facts, indent=1) + "\n")
+    write_atomic(path, json.dumps(before | facts, indent=1) + "\n")
     return folder
 
 
@@ -73,24 +71,6 @@ def _point_latest_at(folder: Path) -> None:
     link.replace(folder.with_name("latest"))
 
 
-def _manifests(config: Config) -> dict[str, tuple[Path, Manifest]]:
-    wanted = [("internal", config.paths.internal)]
-    wanted += [("external", p) for p in config.paths.external]
-    if config.pseudo.enabled and config.paths.public:
-        wanted.append(("public", config.paths.public))
-    found: dict[str, tuple[Path, Manifest]] = {}
-    for role, path in wanted:
-        manifest = Manifest.load(path)
-        if manifest.role != role:
-            raise ValueError(f"{path}: packed as {manifest.role}, but named as paths.{role}")
-        if manifest.name in found:
-            raise ValueError(
-                f"{path}: a second dataset called {manifest.name}; pack it with --name"
-            )
-        found[manifest.name] = (path, manifest)
-    return found
-
-
 def complete(folder: Path) -> bool:
     """True when every stage of the run is done."""
     facts = json.loads((folder / "run.json").read_text())
@@ -98,21 +78,36 @@ def complete(folder: Path) -> bool:
 
 
 def launch(config: Config, folder: Path) -> None:
-    """Do what is left of the run, wherever `config.compute` and the environment say."""
-    from training.world import under_torchrun
+    """Do what is left of the run in this process, or on Ray: as `config.compute` says.
 
-    if under_torchrun():
-        from training.stages import run
-        from training.world import join_torchrun
+    Raises:
+        ValueError: another process is at it, or something the user can put right.
+    """
+    with only_one(folder):
+        if config.compute.launcher == "ray":
+            _on_ray(config, folder)
+        else:
+            from training.stages import run
+            from training.world import alone
 
-        run(config, folder, join_torchrun(config.compute.use_gpu))
-    elif config.compute.launcher == "local":
-        from training.stages import run
-        from training.world import alone
+            run(config, folder, alone(config.compute.use_gpu))
 
-        run(config, folder, alone(config.compute.use_gpu))
-    else:
-        _on_ray(config, folder)
+
+def under_torchrun() -> bool:
+    """True in a process started by torchrun (or anything that sets its variables)."""
+    return "WORLD_SIZE" in os.environ and "RANK" in os.environ
+
+
+def join(config: Config, fresh: bool) -> Path:
+    """As one of torchrun's processes: rank 0 prepares, then all do what is left of the run."""
+    from training.stages import run
+    from training.world import join_torchrun
+
+    world = join_torchrun(config.compute.use_gpu)
+    folder = world.on_main(lambda: prepare(config, fresh))
+    if not world.on_main(lambda: complete(folder)):
+        run(config, folder, world)
+    return folder
 
 
 def _on_ray(config: Config, folder: Path) -> None:
@@ -125,7 +120,7 @@ def _on_ray(config: Config, folder: Path) -> None:
     if not sys.stdout.isatty():
         os.environ.setdefault("RAY_COLOR_PREFIX", "0")
     import ray
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchConfig, TorchTrainer
 
     say(f"starting {compute.workers} Ray Train worker(s)")
@@ -155,11 +150,19 @@ def _on_ray(config: Config, folder: Path) -> None:
             # A name of its own each time: a torn snapshot of a killed launch would stop this one.
             name=f"launch-{time.time_ns()}",
             storage_path=str(folder / "ray"),
-            failure_config=FailureConfig(max_failures=compute.max_failures),
+            # Without the second limit Ray would try for ever to start workers that find no place.
+            failure_config=FailureConfig(
+                max_failures=compute.max_failures, controller_failure_limit=2
+            ),
         ),
     )
     try:
         trainer.fit()
+    except TrainingFailedError as e:
+        causes = re.findall(r"^ValueError: (.*)$", str(e), re.M)
+        if causes:  # a user's error in the workers is a user's error
+            raise ValueError(causes[-1]) from e
+        raise
     finally:
         shutil.rmtree(folder / "ray", ignore_errors=True)
         if started_here:

@@ -10,21 +10,31 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
+from data_sharding.schema import Manifest
 from training.config import Section
 
 
 class Preprocessor(Section):
     """Resize to `size` by area, then (x/255 - mean)/std.
 
-    `pixels` names the treatment before the shard (grayscale truncation) and `shape` its size;
-    pictures treated otherwise are refused.
+    `pixels` and `shape` are the shards' own: the treatment before (``cxr/1`` is grayscale
+    truncation) and the size. `accept` refuses a dataset that was treated otherwise.
     """
 
     size: int
     mean: float
     std: float
-    pixels: str = "grayscale-truncation/1"
-    shape: tuple[int, ...] = (512, 512)
+    pixels: str
+    shape: tuple[int, ...]
+
+    def accept(self, manifest: Manifest) -> None:
+        """ValueError if the dataset's pictures are not like those the weights were made on."""
+        found = manifest.settings.get("pixels"), manifest.image_shape
+        if found != (self.pixels, self.shape):
+            raise ValueError(
+                f"{manifest.name}: pictures of {found[0]} {list(found[1])}; these weights take "
+                f"{self.pixels} {list(self.shape)}"
+            )
 
     def resize(self, image: np.ndarray) -> np.ndarray:
         """uint8 [H, W] -> uint8 [size, size]; ValueError if it is not what the weights know."""

@@ -16,6 +16,8 @@ from data_sharding.schema import CLASSES
 from training.config import Pseudo
 
 DECISIONS = (*CLASSES, "dropped")
+AGE_EDGES = (50, 55, 60, 65)
+AGE_BANDS = ("below 50", "50-54", "55-59", "60-64", "65 and above")
 
 
 def decide(probability: np.ndarray, thresholds: Pseudo) -> np.ndarray:
@@ -49,7 +51,7 @@ def table(
 
 
 def summary(decided: pd.DataFrame) -> dict[str, Any]:
-    """Counts by decision, and by decision and sex, and proxy prevalence (None if none was kept)."""
+    """Counts by decision, also by sex, age band and source; proxy prevalence (None if none)."""
 
     def count(rows: pd.DataFrame) -> dict[str, int]:
         found = rows["decision"].to_list()
@@ -57,11 +59,21 @@ def summary(decided: pd.DataFrame) -> dict[str, Any]:
 
     counts = count(decided)
     kept = counts["normal"] + counts["low bone mass"]
-    sex = decided["sex"].fillna("unknown")
-    by_sex = {str(s): count(rows) for s, rows in decided.groupby(sex)}
+
+    def by(groups: list[str]) -> dict[str, dict[str, int]]:
+        named = np.array(groups)
+        return {g: count(decided.loc[named == g]) for g in sorted(set(groups))}
+
+    sexes = ["unknown" if pd.isna(s) else str(s) for s in decided["sex"].to_list()]
+    bands = [
+        "unknown" if pd.isna(a) else AGE_BANDS[np.searchsorted(AGE_EDGES, a, side="right")]
+        for a in decided["age"].to_list()
+    ]
     return {
         "n": len(decided),
         "counts": counts,
-        "by_sex": by_sex,
+        "by_sex": by(sexes),
+        "by_age": by(bands),
+        "by_source": by(decided["source"].to_list()),
         "prevalence": counts["low bone mass"] / kept if kept else None,
     }

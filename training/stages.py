@@ -43,26 +43,29 @@ def run(config: Config, folder: Path, world: World) -> None:
         nonlocal started
         timings[name], started = time.monotonic() - started, time.monotonic()
 
+    def done(name: str) -> bool:  # one rank looks, so that all go the same way
+        return world.on_main(lambda: (folder / name).exists())
+
     train = ShardDataset(config.paths.internal, "train")
     tune = ShardDataset(config.paths.internal, "tune")
     labelled = Group(train, np.arange(len(train)), _labels(train))
 
-    if not (folder / "teacher" / "weights").is_dir():
+    if not done("teacher/weights"):
         slots = (config.teacher.batch,)
         train_stage("teacher", config, config.teacher, folder, world, [labelled], slots, tune, None)
         timed("teacher")
     groups = [labelled]
     if config.pseudo.enabled and config.paths.public:
-        groups += _proxy_groups(config, folder, world)
+        groups += _proxy_groups(config, folder, world, done("pseudo/summary.json"))
         timed("pseudo-labels")
-    if not (folder / "student" / "weights").is_dir():
+    if not done("student/weights"):
         slots = slots_of(config.student.batch, config.student.proxy_share, groups)
         teacher = folder / "teacher" / "weights" if config.student.alpha > 0 else None
         train_stage("student", config, config.student, folder, world, groups, slots, tune, teacher)
         timed("student")
     predictions(config, folder, world)
     timed("predictions")
-    world.on_main(lambda: _add_timings(folder, timings))
+    world.on_main(lambda: _finish(folder, timings, world))
 
 
 def train_stage(
@@ -82,10 +85,15 @@ def train_stage(
         say(f"{name}: {stage.epochs} epochs on {kept}, {world.size} worker(s) on {world.device}")
     seed = config.seed * 2 + (name == "student")
     torch.manual_seed(seed)
-    resumes = any((folder / name / "checkpoints").glob("step-*"))
+    checkpoints = Checkpoints(folder / name / "checkpoints")
+    resumes = world.on_main(lambda: checkpoints.newest() is not None)
     model = build(config.model, load=not resumes).to(world.device)
-    shape = groups[0].data.manifest.image_shape
-    preprocessor = Preprocessor(**config.input.model_dump(), shape=shape)
+    manifest = groups[0].data.manifest
+    preprocessor = Preprocessor(
+        **config.input.model_dump(),
+        pixels=manifest.settings.get("pixels", ""),
+        shape=manifest.image_shape,
+    )
     task: Task = Supervised()
     view = None
     if teacher_weights is not None:
@@ -111,11 +119,12 @@ def train_stage(
         config.model_dump(mode="json", exclude={"paths"}),
         world.main,
     )
-    checkpoints = Checkpoints(folder / name / "checkpoints")
     every = config.compute.checkpoint_s
     strategy = strategy_for(world)
-    fit(task, model, stream, strategy, tracker, stage, checkpoints, validate, seed, every)
+    at = fit(task, model, stream, strategy, tracker, stage, checkpoints, validate, seed, every)
     tracker.close()
+    if world.main:
+        say(f"{name}: the weights of epoch {at.best_epoch} are kept")
 
     logit = predict(model, preprocessor, tune, world)
     calibration = fit_temperature(label, logit)
@@ -125,6 +134,7 @@ def train_stage(
     world.on_main(
         lambda: save_weights(target, model, config.model, preprocessor, calibration, point)
     )
+    world.on_main(checkpoints.remove)
 
 
 def _labels(data: ShardDataset) -> np.ndarray:
@@ -147,12 +157,12 @@ def slots_of(batch: int, proxy_share: float, groups: list[Group]) -> tuple[int, 
     return (batch - sum(slots), *slots)
 
 
-def _proxy_groups(config: Config, folder: Path, world: World) -> list[Group]:
+def _proxy_groups(config: Config, folder: Path, world: World, done: bool) -> list[Group]:
     """The public pictures the teacher is sure of, a group for each class that has any."""
     assert config.paths.public is not None
     public = ShardDataset(config.paths.public, "public")
     path = folder / "pseudo" / "pseudo_labels.parquet"
-    if not (folder / "pseudo" / "summary.json").exists():
+    if not done:
         model, preprocessor = load_weights(folder / "teacher" / "weights")
         logit = predict(model.to(world.device), preprocessor, public, world)
         world.on_main(lambda: _write_proxies(config, folder, path, public, logit))
@@ -168,12 +178,15 @@ def _write_proxies(
     config: Config, folder: Path, path: Path, public: ShardDataset, logit: np.ndarray
 ) -> None:
     weights = folder / "teacher" / "weights"
-    temperature = json.loads((weights / "calibration.json").read_text())["temperature"]
+    calibration = json.loads((weights / "calibration.json").read_text())
     sha256 = json.loads((weights / "config.json").read_text())["sha256"]
-    decided = pseudo.table(public.index, expit(logit / temperature), config.pseudo, sha256)
+    probability = expit(logit / calibration["temperature"])
+    decided = pseudo.table(public.index, probability, config.pseudo, sha256)
     path.parent.mkdir(parents=True, exist_ok=True)
     decided.to_parquet(path)
-    summary = pseudo.summary(decided)
+    summary = pseudo.summary(decided) | {"calibration": calibration}
+    if "reason" in calibration:
+        say(f"warning: the thresholds act on uncalibrated answers: {calibration['reason']}")
     write_atomic(path.with_name("summary.json"), json.dumps(summary, indent=1) + "\n")
     say(f"pseudo-labels: {summary['counts']} of {summary['n']} public pictures")
 
@@ -185,7 +198,7 @@ def predictions(config: Config, folder: Path, world: World) -> None:
     for data in cohorts:
         cohort = f"{data.manifest.name}-{data.split}"
         path = folder / "cohorts" / cohort / "predictions.parquet"
-        if path.exists() or not len(data):
+        if world.on_main(path.exists):
             continue
         frames = [_predictions_of(m, cohort, folder, data, world) for m in ("teacher", "student")]
         whole = check_predictions(pd.concat(frames, ignore_index=True), cohort)
@@ -218,9 +231,11 @@ def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
     temporary.replace(path)
 
 
-def _add_timings(folder: Path, timings: dict[str, float]) -> None:
+def _finish(folder: Path, timings: dict[str, float], world: World) -> None:
     path = folder / "run.json"
     facts = json.loads(path.read_text())
-    facts["timings"] = facts.get("timings", {}) | {k: round(v, 1) for k, v in timings.items()}
+    spent = facts.get("timings", {})
+    facts["timings"] = {k: round(v + spent.get(k, 0), 1) for k, v in timings.items()}
+    facts["world"] = {"workers": world.size, "device": world.device.type}
     facts["complete"] = True
     write_atomic(path, json.dumps(facts, indent=1) + "\n")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from data_sharding import order
 from data_sharding.reader import ShardDataset
@@ -38,11 +39,30 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """On another device."""
-        weak = None if self.weak is None else self.weak.to(device, non_blocking=True)
-        image, label, real = (
-            x.to(device, non_blocking=True) for x in (self.image, self.label, self.real)
+        return self._each(lambda x: x.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """In page-locked memory, from which copies to a GPU do not block (DataLoader calls it)."""
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        weak = None if self.weak is None else change(self.weak)
+        return Batch(
+            change(self.image), weak, change(self.label), change(self.real), self.global_real
         )
-        return Batch(image, weak, label, real, self.global_real)
+
+
+class _Steps(Sampler):
+    """The (epoch, step) to make next; changed from epoch to epoch, so that workers live on."""
+
+    def __init__(self) -> None:
+        self.at: list[tuple[int, int]] = []
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(self.at)
+
+    def __len__(self) -> int:
+        return len(self.at)
 
 
 class _Batches(Dataset):
@@ -72,6 +92,7 @@ class Stream:
         self.groups, self.preprocessor, self.kind = groups, preprocessor, kind
         self.seed, self.world, self.teacher_view = seed, world, teacher_view
         self.loader_workers = loader_workers
+        self._steps, self._loader = _Steps(), None
         identity = "+".join(g.data.manifest.hash for g in groups)
         self.plan = order.Plan(
             sizes=tuple(len(g.rows) for g in groups), slots=slots, seed=seed, identity=identity
@@ -80,15 +101,21 @@ class Stream:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from step `start` on."""
-        loader = DataLoader(
-            _Batches(self),
-            batch_size=None,
-            sampler=[(epoch, step) for step in range(start, self.steps_per_epoch)],  # type: ignore[arg-type]
-            num_workers=self.loader_workers,
-            multiprocessing_context="forkserver" if self.loader_workers else None,
-            pin_memory=self.world.device.type == "cuda",
-        )
-        yield from loader
+        if self._loader is None:
+            self._loader = DataLoader(
+                _Batches(self),
+                batch_size=None,
+                sampler=self._steps,
+                num_workers=self.loader_workers,
+                multiprocessing_context="spawn" if self.loader_workers else None,
+                persistent_workers=self.loader_workers > 0,
+                pin_memory=self.world.device.type == "cuda",
+            )
+        self._steps.at = [(epoch, step) for step in range(start, self.steps_per_epoch)]
+        yield from self._loader
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_loader": None}  # for loader workers, which have none
 
     def batch(self, epoch: int, step: int) -> Batch:
         """This rank's part of global batch `step` of `epoch`."""
@@ -106,14 +133,18 @@ class Stream:
             row = int(group.rows[i])
             image = self.preprocessor.resize(group.data.image(row))
             key = f"{group.data.manifest.name}/{group.data.index['key'].iat[row]}"
-            images[n] = augment(image, self.kind, self.seed, epoch, key)
-            if weak is not None:  # the same flip: both draws begin with it
-                weak[n] = augment(image, "weak", self.seed, epoch, key)
+            # Groups after the first come round several times in an epoch: a new draw each time.
+            place = (epoch * self.steps_per_epoch + step) * len(whole) + n * self.world.size
+            draw = epoch if g == 0 else place + self.world.rank
+            images[n] = augment(image, self.kind, self.seed, draw, key)
+            if weak is not None:  # the same flip: both begin with that draw
+                view = "none" if self.kind == "none" else "weak"
+                weak[n] = augment(image, view, self.seed, draw, key)
             label[n] = group.labels[i]
-        view = self.teacher_view
+        seen = self.teacher_view
         return Batch(
             image=self.preprocessor.normalise(images),
-            weak=view.normalise(weak) if view and weak is not None else None,
+            weak=seen.normalise(weak) if seen and weak is not None else None,
             label=torch.from_numpy(label),
             real=torch.from_numpy((rows[:, 0] >= 0).astype(np.float32)),
             global_real=len(known),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from data_sharding.schema import write_atomic
 from training.config import Track
 
 Record = dict[str, Any]
@@ -18,7 +19,7 @@ class Tracker(Protocol):
     """Where the loop's records go. Each has `step`, the global step, and only built-in types."""
 
     def resume(self, step: int) -> None:
-        """Forget what was recorded at or after `step`: it will be done again."""
+        """Forget what was recorded after global step `step`: it will be done again."""
         ...
 
     def log(self, record: Record) -> None:
@@ -51,7 +52,7 @@ class JsonlTracker:
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def resume(self, step: int) -> None:
-        """Cut the file back to the records before `step`; a torn last line is dropped."""
+        """Cut the file back to the records up to `step`; a torn last line is dropped."""
         if not self.path.exists():
             return
         kept = []
@@ -61,14 +62,14 @@ class JsonlTracker:
                     kept.append(line + "\n")
             except ValueError:
                 break
-        self.path.write_text("".join(kept))
+        write_atomic(self.path, "".join(kept))
         if step:
             self.echo(f"{self.title}: resuming at step {step}")
 
     def log(self, record: Record) -> None:
         """Append, and say it in words."""
         with self.path.open("a") as f:
-            f.write(json.dumps(record) + "\n")
+            f.write(json.dumps(record, allow_nan=False) + "\n")
         rest = {k: v for k, v in record.items() if k not in ("step", "epoch")}
         words = "  ".join(f"{k} {_short(v)}" for k, v in rest.items())
         self.echo(f"{self.title}: epoch {record['epoch']} step {record['step']}  {words}")

@@ -24,7 +24,11 @@ def predict(
     """float64 [len(data)]: the logit z(low bone mass) - z(normal) of each row, on every rank.
 
     Every rank takes the same number of steps; padding is masked, nothing is dropped or said twice.
+
+    Raises:
+        ValueError: pictures the weights were not made for, or an answer that is not finite.
     """
+    preprocessor.accept(data.manifest)
     was_training = model.training
     model.eval()
     rows, logits = [], []
@@ -40,12 +44,16 @@ def predict(
     assert (np.sort(all_rows[real]) == np.arange(len(data))).all(), "each row exactly once"
     out = np.empty(len(data))
     out[all_rows[real]] = all_logits[real]
+    if not np.isfinite(out).all():
+        raise ValueError(
+            f"{data.manifest.name}: the model's answers are not finite; lower the rate"
+        )
     return out
 
 
 def auroc(label: np.ndarray, logit: np.ndarray) -> float | None:
-    """AUROC, or None where one class is absent or a logit is not finite."""
-    if len(np.unique(label)) < 2 or not np.isfinite(logit).all():
+    """AUROC, or None where one class is absent."""
+    if len(np.unique(label)) < 2:
         return None
     return float(roc_auc_score(label, logit))
 
@@ -53,7 +61,7 @@ def auroc(label: np.ndarray, logit: np.ndarray) -> float | None:
 def fit_temperature(label: np.ndarray, logit: np.ndarray) -> dict[str, Any]:
     """Temperature scaling (Guo et al. 2017): the T that minimises the tune split's likelihood loss.
 
-    Returns temperature, nll before and after, n; temperature 1 with a reason if a class is absent.
+    Returns temperature, nll before and after, n; and a `reason` not to trust it, if there is one.
     """
     n = len(label)
     if len(np.unique(label)) < 2:
@@ -63,8 +71,11 @@ def fit_temperature(label: np.ndarray, logit: np.ndarray) -> dict[str, Any]:
         p = np.clip(expit(logit / np.exp(log_t)), 1e-12, 1 - 1e-12)
         return float(-np.mean(xlogy(label, p) + xlogy(1 - label, 1 - p)))
 
-    found = minimize_scalar(nll, bounds=(np.log(0.05), np.log(20)), method="bounded")
-    return {
+    low, high = np.log(0.05), np.log(20)
+    found = minimize_scalar(nll, bounds=(low, high), method="bounded")
+    at_bound = min(found.x - low, high - found.x) < 0.01
+    why = {"reason": "no temperature fits: the logits do not rank, or rank without a fault"}
+    return (why if at_bound else {}) | {
         "temperature": float(np.exp(found.x)),
         "n": n,
         "nll_before": nll(0.0),
@@ -82,15 +93,17 @@ def choose_threshold(label: np.ndarray, probability: np.ndarray, rule: str) -> d
         why = {} if rule == "half" else {"reason": "the tune split has one class only"}
         return {"threshold": 0.5, "rule": "half", "split": "tune", "n": len(label)} | why
     fpr, tpr, thresholds = roc_curve(label, probability, drop_intermediate=False)
-    best = int(np.argmax(tpr - fpr))
-    score = min(float(thresholds[best]), 1.0)
+    best = 1 + int(np.argmax((tpr - fpr)[1:]))  # the first calls nobody positive
+    score = float(thresholds[best])
     below = probability[probability < score]
-    threshold = (score + float(below.max())) / 2 if len(below) else score
+    middle = (score + float(below.max())) / 2 if len(below) else score
+    threshold = middle if not len(below) or middle > below.max() else score
+    called = probability >= threshold
     return {
         "threshold": threshold,
         "rule": "youden",
         "split": "tune",
         "n": len(label),
-        "sensitivity": float(tpr[best]),
-        "specificity": float(1 - fpr[best]),
+        "sensitivity": float(called[label == 1].mean()),
+        "specificity": float(1 - called[label == 0].mean()),
     }

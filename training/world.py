@@ -29,11 +29,6 @@ class World:
         """True on the one rank that writes files."""
         return self.rank == 0
 
-    def barrier(self) -> None:
-        """Wait for every rank."""
-        if self.size > 1:
-            dist.barrier()
-
     def gather(self, x_N: torch.Tensor) -> torch.Tensor:
         """[N, ...] of each rank -> [size, N, ...] on every rank. N must be equal on all ranks."""
         if self.size == 1:
@@ -53,8 +48,10 @@ class World:
         if self.main:
             try:
                 box[0] = make()
-            except Exception as e:
-                box[1] = e
+            except ValueError as e:
+                box[1] = ValueError(str(e))
+            except Exception as e:  # it may not survive the journey as it is
+                box[1] = RuntimeError(f"{type(e).__name__}: {e}")
         dist.broadcast_object_list(box, src=0)
         if box[1] is not None:
             raise box[1]
@@ -62,25 +59,30 @@ class World:
 
 
 def alone(use_gpu: bool = False) -> World:
-    """A world of one, on the GPU if asked."""
+    """A world of one, on the GPU if asked; ValueError if there is none."""
+    _require_gpu(use_gpu)
     return World(0, 1, torch.device("cuda" if use_gpu else "cpu"))
 
 
 def joined(use_gpu: bool = False) -> World:
     """The world of the process group that is already initialised."""
+    _require_gpu(use_gpu)
     local = int(os.environ.get("LOCAL_RANK", "0"))
     device = torch.device("cuda", local) if use_gpu else torch.device("cpu")
     return World(dist.get_rank(), dist.get_world_size(), device)
 
 
-def under_torchrun() -> bool:
-    """True in a process started by torchrun (or anything that sets its variables)."""
-    return "WORLD_SIZE" in os.environ and "RANK" in os.environ
-
-
 def join_torchrun(use_gpu: bool = False) -> World:
     """Make the process group from torchrun's environment and join it."""
+    _require_gpu(use_gpu)
     if use_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if use_gpu else "gloo")
     return joined(use_gpu)
+
+
+def _require_gpu(use_gpu: bool) -> None:
+    if use_gpu and not torch.cuda.is_available():
+        raise ValueError(
+            "compute.use_gpu=true, but torch sees no GPU here; set compute.use_gpu=false"
+        )

@@ -243,7 +243,7 @@ def test_a_folder_with_other_things_in_it_is_left_alone(site, tmp_path):
 def test_two_packs_at_a_time(site, tmp_path):
     with (
         only_one(private_folder(tmp_path / "o")),
-        pytest.raises(ValueError, match="another pack"),
+        pytest.raises(ValueError, match="another command"),
     ):
         quiet(site, tmp_path / "o")
 

@@ -7,13 +7,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from data_sharding.schema import sha256_file
-from training.checkpoint import Checkpoints, Position, load_weights, save_weights
+from training.checkpoint import Checkpoints, Position, load_weights, restore, save_weights
 from training.config import Model
 from training.models import build, cam_layer
 from training.preprocess import Preprocessor
 
 TINY = Model(name="test_convnext", pretrained="none")
-PRE = Preprocessor(size=32, mean=0.4, std=0.2, shape=(32, 32))
+PRE = Preprocessor(size=32, mean=0.4, std=0.2, pixels="drawn/1", shape=(32, 32))
 
 
 def step(model, optimizer, seed):
@@ -33,7 +33,9 @@ def test_training_goes_on_bit_for_bit_after_a_restore(tmp_path):
     step(model, optimizer, 2)
     other = build(TINY)
     other_optimizer = torch.optim.AdamW(other.parameters(), lr=1e-2)
-    at = store.restore(other, copy.deepcopy(other), copy.deepcopy(other), other_optimizer)
+    newest = store.newest()
+    assert newest is not None
+    at = restore(newest, other, copy.deepcopy(other), copy.deepcopy(other), other_optimizer)
     assert at == Position(1, 2, 3, 0.7, 0)
     step(other, other_optimizer, 2)
     for a, b in zip(model.parameters(), other.parameters(), strict=True):
@@ -51,7 +53,11 @@ def test_a_torn_checkpoint_is_passed_over_aloud_and_old_ones_are_pruned(tmp_path
     weights = tmp_path / "step-00000003" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])
     with pytest.warns(UserWarning, match="torn"):
-        assert store.restore(model, model, model, optimizer).global_step == 2
+        assert store.newest() == tmp_path / "step-00000002"
+    store.save(Position(0, 3, 3), model, model, model, optimizer)  # done again, in its place
+    assert store.newest() == tmp_path / "step-00000003"
+    store.remove()
+    assert store.newest() is None
 
 
 def test_weights_carry_their_preprocessing_and_are_checked(tmp_path):

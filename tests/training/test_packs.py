@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from data_sharding.schema import Manifest
+from tests.conftest import pack_pictures
+from training.launch import prepare
+
+
+def repack(folder, **changes):
+    """The same dataset with another manifest."""
+    Manifest.load(folder).model_copy(update=changes).save(folder)
+    return folder
+
+
+def test_what_is_missing_or_in_the_wrong_role_is_refused(tiny, packs):
+    with pytest.raises(ValueError, match="packed as public"):
+        prepare(tiny(f"paths.internal={packs['public']}"))
+    with pytest.raises(ValueError, match="no manifest here"):
+        prepare(tiny("paths.internal=/nowhere"))
+
+
+def test_a_split_that_is_missing_is_found_before_anything_is_trained(tiny, tmp_path):
+    folder = pack_pictures(tmp_path / "p", "p", "internal", {"train": 8, "tune": 4}, seed=9)
+    with pytest.raises(ValueError, match="no samples in test"):
+        prepare(tiny(f"paths.internal={folder}"))
+
+
+def test_datasets_that_do_not_fit_together_are_refused(tiny, tmp_path):
+    small = pack_pictures(tmp_path / "s", "s", "external", {"external": 4}, size=32, seed=8)
+    with pytest.raises(ValueError, match="image_shape"):
+        prepare(tiny(f"paths.external=[{small}]"))
+    other = pack_pictures(tmp_path / "o", "o", "external", {"external": 4}, seed=8)
+    with pytest.raises(ValueError, match="label policy"):
+        prepare(tiny(f"paths.external=[{repack(other, policy='osteoporosis/1')}]"))
+    again = repack(other, policy="ospenscreen/1", settings={"pixels": "other/9"})
+    with pytest.raises(ValueError, match="pixels"):
+        prepare(tiny(f"paths.external=[{again}]"))
+
+
+def test_a_picture_that_is_learnt_from_and_judged_on_is_a_leak(tiny, tmp_path):
+    # the same seed draws the same pictures: the first of `here/train`
+    copied = pack_pictures(tmp_path / "c", "c", "external", {"external": 6}, seed=0)
+    with pytest.raises(ValueError, match=r"leak: 6 picture\(s\).*here/train and c/external"):
+        prepare(tiny(f"paths.external=[{copied}]"))
+    public = pack_pictures(tmp_path / "q", "q", "public", {"public": 5}, seed=1)
+    with pytest.raises(ValueError, match="q/public and there/external"):
+        prepare(tiny(f"paths.public={public}"))
+
+
+def test_a_name_that_would_leave_the_folder_is_no_name(packs):
+    manifest = Manifest.load(packs["internal"]).model_dump()
+    with pytest.raises(ValueError, match="name"):
+        Manifest.model_validate(manifest | {"name": "../../escaped"})

@@ -1,0 +1,107 @@
+"""What a run may be made of: the packed datasets, checked before anything is trained.
+
+Roles, splits, labels, label policies and pixel treatments must fit together, and no picture that is
+learnt from may be one that is tuned or tested on, within a dataset or across them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from data_sharding.reader import read_index
+from data_sharding.schema import Manifest
+from training.config import Config
+
+#: Splits that are learnt from (proxy labels included), and those that judge.
+LEARNT = ("train", "public")
+JUDGED = ("tune", "test", "external")
+
+
+@dataclass(frozen=True)
+class Pack:
+    """One packed dataset of a run."""
+
+    path: Path
+    manifest: Manifest
+    index: pd.DataFrame
+
+
+def open_packs(config: Config) -> dict[str, Pack]:
+    """Every dataset the run names, by its own name.
+
+    Raises:
+        ValueError: one is missing, of another role, unlike the others, lacks a split or a label, or
+            a picture or patient is on both sides.
+    """
+    wanted = [("internal", config.paths.internal)]
+    wanted += [("external", p) for p in config.paths.external]
+    if config.pseudo.enabled and config.paths.public:
+        wanted.append(("public", config.paths.public))
+    packs: dict[str, Pack] = {}
+    for role, path in wanted:
+        manifest = Manifest.load(path)
+        if manifest.role != role:
+            raise ValueError(f"{path}: packed as {manifest.role}, but named as paths.{role}")
+        if manifest.name in packs:
+            raise ValueError(f"{path}: a second dataset called {manifest.name}; pack with --name")
+        packs[manifest.name] = Pack(path, manifest, read_index(path, manifest))
+    for pack in packs.values():
+        _check_content(pack)
+    _check_alike(list(packs.values()))
+    _check_leaks(packs)
+    return packs
+
+
+def _check_content(pack: Pack) -> None:
+    there = set(pack.index["split"])
+    wanted = {"train", "tune", "test"} if pack.manifest.role == "internal" else {pack.manifest.role}
+    if missing := sorted(wanted - there):
+        raise ValueError(
+            f"{pack.path}: no samples in {', '.join(missing)}; more patients are needed"
+        )
+    if pack.manifest.role != "public" and pack.index["label"].isna().to_numpy().any():
+        raise ValueError(f"{pack.path}: samples without a label cannot be learnt from or judged on")
+
+
+def _check_alike(packs: list[Pack]) -> None:
+    first = packs[0]
+    for pack in packs[1:]:
+        ours, theirs = first.manifest, pack.manifest
+        pairs = [
+            ("pixels", ours.settings.get("pixels"), theirs.settings.get("pixels")),
+            ("image_shape", ours.image_shape, theirs.image_shape),
+        ]
+        if theirs.role != "public":
+            pairs.append(("label policy", ours.policy, theirs.policy))
+        for what, a, b in pairs:
+            if a != b:
+                raise ValueError(
+                    f"{pack.path}: packed with {what} {b}, but {first.path} with {a}. "
+                    "Pack both alike."
+                )
+
+
+def _check_leaks(packs: dict[str, Pack]) -> None:
+    # what identifies a picture or a patient -> the pack/split it is found in, on each side
+    learnt: dict[tuple[str, str], str] = {}
+    judged: dict[tuple[str, str], str] = {}
+    for name, pack in packs.items():
+        key = pack.manifest.key_id
+        columns = (pack.index[c].to_list() for c in ("split", "pixels_sha256", "patient"))
+        for split, pixels, patient in zip(*columns, strict=True):
+            side = learnt if split in LEARNT else judged
+            side["picture", pixels] = side["patient", f"{key}/{patient}"] = f"{name}/{split}"
+    if shared := sorted(set(learnt) & set(judged)):
+        pairs = sorted({f"{learnt[x]} and {judged[x]}" for x in shared})
+        what = " and ".join(
+            f"{n} {kind}(s)"
+            for kind in ("picture", "patient")
+            if (n := sum(x[0] == kind for x in shared))
+        )
+        raise ValueError(
+            f"leak: {what} are in both {'; '.join(pairs)}. A model cannot be judged on what it "
+            "learnt from: take them out of one side and pack again."
+        )

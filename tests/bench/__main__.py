@@ -1,0 +1,50 @@
+"""Side-by-side benchmarks as a markdown table; every side is in this folder, in the same file.
+
+    make bench                        # all, under 4 minutes on 2 idle cores
+    python -m tests.bench             # the same
+    python -m tests.bench reading dicom
+
+Both sides of a row run in turn in one process, one thread, no loader workers. Ratios travel from
+machine to machine; milliseconds do not. A ratio above 1 is in our favour, but for rows against a
+floor or an aim.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import torch
+
+from tests.bench.harness import HEAD, machine
+
+NAMES = ("reading", "dicom", "bootstrap", "augment", "loop", "phantom")
+
+
+def main() -> None:
+    """Run the benchmarks asked for, a line as soon as it is known."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} [all]")
+    names = parser.parse_args().names
+    if unknown := sorted(set(names) - set(NAMES)):
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    start = time.monotonic()
+    print(f"{machine()}\n\n{HEAD}", flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in names or NAMES:
+            folder = Path(scratch) / name
+            folder.mkdir(exist_ok=True)
+            for row in importlib.import_module(f"tests.bench.{name}").run(folder):
+                print(row, flush=True)
+    print(f"\n{time.monotonic() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

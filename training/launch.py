@@ -128,9 +128,9 @@ def _on_ray(config: Config, folder: Path) -> None:
     env = {"PYTHONPATH": os.pathsep.join(p for p in (code, os.environ.get("PYTHONPATH")) if p)}
     started_here = not ray.is_initialized()
     if started_here:
-        # A Ray of our own unless told of one (a job is): left to itself, Ray would look for the last
-        # one started here, and wait minutes for it if it was killed. With the dashboard, always:
-        # Ray Train asks its State API to clean up after itself.
+        # A Ray of our own unless told of one (a job is): left to itself, Ray looks for the last one
+        # started here, and waits minutes for it if it was killed. With the dashboard, always: Ray
+        # Train asks its State API to clean up after itself.
         ray.init(
             address=os.environ.get("RAY_ADDRESS", "local"),
             runtime_env={"env_vars": env},

@@ -38,7 +38,8 @@ def prepare(config: Config, fresh: bool = False) -> Path:
     identity = config.identity({name: p.manifest.hash for name, p in packs.items()})
     folder = config.paths.runs / f"{config.recipe.replace(':', '-')}-{identity[:10]}"
     if fresh and folder.exists():
-        shutil.rmtree(folder)
+        with only_one(folder):
+            shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _point_latest_at(folder)
     path = folder / "run.json"
@@ -60,7 +61,9 @@ def prepare(config: Config, fresh: bool = False) -> Path:
         },
         "versions": {"python": sys.version.split()[0]} | {p: version(p) for p in LIBRARIES},
     }
-    write_atomic(path, json.dumps(before | facts, indent=1) + "\n")
+    # A dataset may have moved since; what it was trained with has not changed.
+    facts |= before | {"manifests": facts["manifests"]}
+    write_atomic(path, json.dumps(facts, indent=1) + "\n")
     return folder
 
 

@@ -20,14 +20,14 @@ from training.recipes import RECIPES, recipe
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
-@app.command(help=__doc__)
+@app.command(help=(__doc__ or "").replace("\n\n    ", "\n\n\b\n    "))
 def train(
     name: Annotated[str, typer.Argument(metavar="RECIPE", help="a recipe; --list shows them")] = "",
     changes: Annotated[
         list[str] | None, typer.Argument(metavar="SECTION.KEY=VALUE", help="overrides")
     ] = None,
-    fresh: Annotated[bool, typer.Option(help="start over instead of resuming")] = False,
-    show: Annotated[bool, typer.Option(help="print the resolved configuration and stop")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="start over instead of resuming")] = False,
+    show: Annotated[bool, typer.Option("--show", help="print the resolved configuration, stop")] = False,
     listing: Annotated[bool, typer.Option("--list", help="list the recipes and stop")] = False,
 ) -> None:
     """See the module's docstring."""

@@ -27,7 +27,9 @@ def train(
         list[str] | None, typer.Argument(metavar="SECTION.KEY=VALUE", help="overrides")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="start over instead of resuming")] = False,
-    show: Annotated[bool, typer.Option("--show", help="print the resolved configuration, stop")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="print the resolved configuration, stop")
+    ] = False,
     listing: Annotated[bool, typer.Option("--list", help="list the recipes and stop")] = False,
 ) -> None:
     """See the module's docstring."""

@@ -30,7 +30,7 @@ def trained(packs, tmp_path_factory):
     config = recipe("ospenscreen:smoke").model
     torch.manual_seed(0)
     model = build(config).eval()
-    preprocessor = Preprocessor(size=48, mean=0.45, std=0.23, shape=(48, 48))
+    preprocessor = Preprocessor(size=48, mean=0.45, std=0.23, pixels="drawn/1", shape=(48, 48))
     save_weights(run / "student" / "weights", model, config, preprocessor, {}, {})
     (run / "run.json").write_text(json.dumps({"manifests": manifests}))
     for pack, split in (("internal", "test"), ("external", "external")):

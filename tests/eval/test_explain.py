@@ -17,9 +17,9 @@ from eval.explain import choose, panel_png, panels
 from eval.report import write_report
 from eval.runs import Run
 from training.checkpoint import save_weights
+from training.config import Model
 from training.models import build
 from training.preprocess import Preprocessor
-from training.recipes import recipe
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def trained(packs, tmp_path_factory):
     """A run of the real writers: random weights, their predictions, packs by absolute path."""
     run = tmp_path_factory.mktemp("runs") / "run"
     manifests = {role: {"path": str(path), "role": role} for role, path in packs.items()}
-    config = recipe("ospenscreen:smoke").model
+    config = Model(name="test_convnext", pretrained="none")
     torch.manual_seed(0)
     model = build(config).eval()
     preprocessor = Preprocessor(size=48, mean=0.45, std=0.23, pixels="drawn/1", shape=(48, 48))

@@ -1,6 +1,6 @@
 """Do proxy labels and distillation help on a site the training never saw? As it comes out.
 
-    make bench-method            # 5 seeds, about 20 minutes on 2 cores
+    make bench-method            # 5 seeds, half an hour on 2 cores
     python -m tests.bench.method --seeds 5
 
 Three students share one teacher in each seed: labels only; with proxy labels; with proxy labels and

@@ -92,12 +92,12 @@ def test_a_job_stopped_and_submitted_again_ends_as_one_that_was_not(cluster, tin
     stopped_at = len((folder / "teacher" / "metrics.jsonl").read_text().splitlines())
 
     again = subprocess.run(
-        [*command, *entry], env=cluster, capture_output=True, text=True, timeout=200, check=False
+        [*command, *entry], env=cluster, capture_output=True, timeout=200, check=False
     )
-    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
+    assert again.returncode == 0, (again.stdout[-3000:] + again.stderr[-3000:]).decode()
     assert complete(folder)
-    assert "\r" not in again.stdout
-    assert "student: epoch 2" in again.stdout
+    assert b"\r" not in again.stdout  # bytes: as text, carriage returns would be made newlines
+    assert b"student: epoch 2" in again.stdout
     records = [json.loads(x) for x in (folder / "teacher/metrics.jsonl").read_text().splitlines()]
     assert [r["epoch"] for r in records] == list(range(1, config.teacher.epochs + 1))
     assert stopped_at < config.teacher.epochs

@@ -39,11 +39,17 @@ class Radiograph:
 
 @dataclass(frozen=True)
 class Dxa:
-    """One examination of one patient: T-scores by site, None where not measured."""
+    """One examination of one patient: by site T-scores, Z-scores and BMD in g/cm2, as written.
+
+    None where not measured. `excluded_vertebrae`: those of L1 to L4 left out of the lumbar value.
+    """
 
     patient: str
     day: date
     t_scores: tuple[tuple[str, Decimal | None], ...]
+    z_scores: tuple[tuple[str, Decimal | None], ...] = ()
+    bmd: tuple[tuple[str, Decimal | None], ...] = ()
+    excluded_vertebrae: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class Clinical:
     birth_date: date | None = None
     height_cm: float | None = None
     weight_kg: float | None = None
+    menopausal: str = ""  # pre or post
 
 
 @dataclass

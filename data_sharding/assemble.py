@@ -114,9 +114,13 @@ def _sample(
         lowest_t=float(said.lowest_t) if said and said.lowest_t is not None else None,
         lowest_t_site=said.site if said else None,
         policy=how.policy if said else "",
+        audit=said.audit if said else "",
         days_to_dxa=used.days_to_dxa,
         height_cm=used.height_cm,
         weight_kg=used.weight_kg,
+        vendor="",
+        study_date=None,
+        study_uid="",
         applied=done.applied,
         pixels_sha256=hashlib.sha256(done.pixels.tobytes()).hexdigest(),
     )

@@ -26,6 +26,7 @@ from data_sharding.pool import in_order
 from data_sharding.private import Pseudonyms, load_key, only_one, private_folder, write_private
 from data_sharding.resume import already_packed, clear, listing
 from data_sharding.schema import (
+    CLASSES,
     REASONS,
     Manifest,
     Role,
@@ -156,6 +157,7 @@ def pack(
             name=name,
             role=role,
             policy=inputs["policy"],
+            classes=CLASSES if found == "dxa" else (),
             settings=settings,
             image_shape=(size, size),
             key_id=pseudonym.key_id,
@@ -163,6 +165,7 @@ def pack(
             index_sha256=index_sha256,
             ledger_sha256=sha256_file(out / "ledger.csv"),
             flow=tuple(ledger.flow),
+            leaks=(),
         )
         manifest.save(out)
         for line in ledger.summary():

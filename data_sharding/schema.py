@@ -20,7 +20,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-MANIFEST_FORMAT = "osteoray-manifest/1"
+MANIFEST_FORMAT = "osteoray-manifest/2"
 
 Role = Literal["internal", "external", "public"]
 Split = Literal["train", "tune", "test", "external", "public"]
@@ -41,7 +41,7 @@ class Sample(Strict):
     """The ``.json`` member of one WebDataset sample; the picture is the ``.npy`` member beside it.
 
     No field identifies a person: `key` and `patient` are keyed pseudonyms (HMAC-SHA256) and dates
-    appear only as differences.
+    are shifted by a keyed number of days, one for each patient, so that only differences are true.
     """
 
     key: str = Field(description="unique in the dataset; the tar member's stem")
@@ -51,14 +51,18 @@ class Sample(Strict):
     view: str = Field(description="PA, AP, LL... as the source states it; '' if it does not")
     age: float | None = Field(description="years at the radiograph")
     sex: Sex | None
-    label: Literal[0, 1] | None = Field(description="0 normal, 1 low bone mass; None if unlabelled")
+    label: int | None = Field(ge=0, description="a number of the manifest's classes; or None")
     severity: Severity | None
     lowest_t: float | None = Field(description="lowest T-score of the sites measured")
     lowest_t_site: str | None
     policy: str = Field(description="name and version of the label policy; '' if unlabelled")
+    audit: str = Field(default="", description="the site and rule that decided the label")
     days_to_dxa: int | None = Field(description="DXA date minus radiograph date, in days")
     height_cm: float | None
     weight_kg: float | None
+    vendor: str = Field(default="", description="maker of the device, as the header states it")
+    study_date: str | None = Field(default=None, description="shifted: one shift a patient")
+    study_uid: str = Field(default="", description="study instance UID, remapped")
     applied: tuple[str, ...] = Field(description="what was done to the pixels, in order")
     pixels_sha256: str = Field(description="of the raw uint8 pixels, row-major")
 
@@ -67,7 +71,7 @@ class Sample(Strict):
 INDEX_COLUMNS = (
     *("split", "shard", "key", "npy_offset", "npy_size", "json_offset", "json_size"),
     *("patient", "source", "view", "age", "sex", "label", "severity", "lowest_t", "days_to_dxa"),
-    *("height_cm", "weight_kg", "pixels_sha256"),
+    *("height_cm", "weight_kg", "vendor", "pixels_sha256"),
 )
 
 
@@ -94,10 +98,11 @@ class FlowStep(Strict):
 class Manifest(Strict):
     """A packed dataset. Written last, renamed into place: a manifest means a complete dataset."""
 
-    format: Literal["osteoray-manifest/1"] = MANIFEST_FORMAT
+    format: Literal["osteoray-manifest/2"] = MANIFEST_FORMAT
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
     role: Role
     policy: str
+    classes: tuple[str, ...] = Field(description="what the labels 0, 1, ... mean; () if unlabelled")
     settings: dict[str, Any] = Field(description="every option that decided the content")
     image_shape: tuple[int, ...]
     image_dtype: str = "uint8"
@@ -108,6 +113,7 @@ class Manifest(Strict):
     ledger: str = "ledger.csv"
     ledger_sha256: str
     flow: tuple[FlowStep, ...]
+    leaks: tuple[str, ...] = Field(default=(), description="pairs across splits that were allowed")
 
     @property
     def hash(self) -> str:

@@ -49,6 +49,7 @@ INDEX_SCHEMA = pa.schema(
         ("days_to_dxa", pa.int64()),
         ("height_cm", pa.float64()),
         ("weight_kg", pa.float64()),
+        ("vendor", pa.string()),
         ("pixels_sha256", pa.string()),
     ]
 )

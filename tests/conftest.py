@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_sharding.schema import FlowStep, Manifest, Sample, sha256_file, write_atomic
+from data_sharding.schema import (
+    CLASSES,
+    FlowStep,
+    Manifest,
+    Sample,
+    sha256_file,
+    write_atomic,
+)
 from data_sharding.shards import ShardWriter, write_index
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when timm is imported: no test waits for a network
@@ -65,6 +72,7 @@ def pack_pictures(
         name=name,
         role=role,  # type: ignore[arg-type]
         policy="ospenscreen/1",
+        classes=CLASSES if role != "public" else (),
         settings={"seed": seed, "pixels": "drawn/1"},
         image_shape=(size, size),
         key_id="test",

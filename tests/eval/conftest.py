@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_sharding.schema import FlowStep, Manifest, Shard
+from data_sharding.schema import CLASSES, FlowStep, Manifest, Shard
 
 
 def cohort_frame(name, n=300, seed=0, shift=0.0, repeats=1, models=("teacher", "student")):
@@ -62,6 +62,7 @@ def manifest(name, role, flow, splits) -> Manifest:
         name=name,
         role=role,
         policy="who-lbm/1" if role != "public" else "",
+        classes=CLASSES if role != "public" else (),
         settings={"window_days": 180},
         image_shape=(512, 512),
         key_id="ab12cd34",

@@ -2,13 +2,18 @@
 
 The tars are USTAR with no dates and no owners, so equal samples give equal bytes. The plain
 `webdataset` library reads them; our reader seeks by ``index.parquet``.
+
+A tar can be made in pieces: a fragment holds the members of some samples, and `seal` lays
+fragments end to end. So many processes write one shard, and none of their work is done twice.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import tarfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -54,10 +59,85 @@ INDEX_SCHEMA = pa.schema(
     ]
 )
 assert tuple(INDEX_SCHEMA.names) == INDEX_COLUMNS
+OFFSETS = ("npy_offset", "json_offset")
+Row = dict[str, Any]  # of the index, as plain values
+
+
+class Fragment:
+    """Tar members in a file, without the tar's end. `rows` has offsets within the fragment."""
+
+    def __init__(self, path: Path) -> None:
+        self.rows: list[Row] = []
+        self.size = 0
+        self._file = path.open("wb")
+
+    def add(self, facts: Sample, pixels: npt.NDArray[np.uint8]) -> None:
+        """Append one sample."""
+        npy = npy_header(pixels.shape, str(pixels.dtype)) + np.ascontiguousarray(pixels).tobytes()
+        said = facts.model_dump(mode="json")
+        self.add_bytes({c: said.get(c) for c in INDEX_COLUMNS}, npy, canonical_json(said).encode())
+
+    def add_bytes(self, row: Row, npy: bytes, facts: bytes) -> None:
+        """Append the two members of one sample as they are; `row` gets their places."""
+        place = {"npy_size": len(npy), "json_size": len(facts)}
+        for kind, data in (("npy", npy), ("json", facts)):
+            place[f"{kind}_offset"] = self.size + tarfile.BLOCKSIZE
+            self.size += self._file.write(_header(f"{row['key']}.{kind}", len(data)))
+            self.size += self._file.write(data)
+            self.size += self._file.write(b"\0" * (-len(data) % tarfile.BLOCKSIZE))
+        self.rows.append(row | place)
+
+    def close(self, end: bool = False) -> None:
+        """Close the file; with `end`, as a whole tar, flushed to disk."""
+        if end:
+            self._file.write(_end(self.size))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        self._file.close()
+
+
+def _header(name: str, size: int) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size, 0o644
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def _end(size: int) -> bytes:
+    """Two empty blocks, and zeros up to a whole record of 10,240 bytes."""
+    blocks = 2 * tarfile.BLOCKSIZE
+    return b"\0" * (blocks + -(size + blocks) % tarfile.RECORDSIZE)
+
+
+def seal(
+    path: Path, split: Split, fragments: Sequence[tuple[Path, list[Row]]]
+) -> tuple[Shard, list[Row]]:
+    """Lay `fragments` (file, rows) end to end as the shard `path`; its entry and its rows.
+
+    The shard is renamed into place once it is on disk.
+    """
+    digest, base, rows = hashlib.sha256(), 0, []
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as out:
+        for fragment, theirs in fragments:
+            for row in theirs:
+                rows.append(row | {"shard": path.name} | {o: row[o] + base for o in OFFSETS})
+            with fragment.open("rb") as f:
+                while block := f.read(1 << 20):
+                    digest.update(block)
+                    base += out.write(block)
+        digest.update(end := _end(base))
+        base += out.write(end)
+        out.flush()
+        os.fsync(out.fileno())
+    temporary.replace(path)
+    shard = Shard(
+        path=path.name, split=split, samples=len(rows), bytes=base, sha256=digest.hexdigest()
+    )
+    return shard, rows
 
 
 class ShardWriter:
-    """Samples in, tars out. A full tar is renamed into place; a crash leaves no half one."""
+    """Samples in, tars out, one after the other. A crash leaves no half tar."""
 
     def __init__(self, folder: Path, per_shard: int) -> None:
         if per_shard < 1:
@@ -65,11 +145,10 @@ class ShardWriter:
         self.folder = folder
         self.per_shard = per_shard
         self.shards: list[Shard] = []
-        self.rows: list[dict[str, Any]] = []
-        self._tar: tarfile.TarFile | None = None
+        self.rows: list[Row] = []
+        self._open: Fragment | None = None
         self._split: Split | None = None
         self._name = ""
-        self._count = 0
         self._number: dict[str, int] = {}
 
     def __enter__(self) -> ShardWriter:
@@ -83,8 +162,8 @@ class ShardWriter:
     ) -> None:
         if kind is None:
             self._finish()
-        elif self._tar is not None:
-            self._tar.close()
+        elif self._open is not None:
+            self._open.close()
             self._temporary.unlink(missing_ok=True)
 
     @property
@@ -93,63 +172,58 @@ class ShardWriter:
 
     def add(self, sample: Sample, pixels: npt.NDArray[np.uint8]) -> None:
         """Append one sample; a change of split or a full tar opens the next one."""
-        if self._tar is None or sample.split != self._split or self._count == self.per_shard:
+        self._of(sample.split).add(sample, pixels)
+
+    def add_bytes(self, row: Row, npy: bytes, facts: bytes) -> None:
+        """Append one sample of another dataset, its members unchanged."""
+        self._of(row["split"]).add_bytes(row, npy, facts)
+
+    def _of(self, split: Split) -> Fragment:
+        """The fragment that takes the next sample of `split`."""
+        full = self._open is not None and len(self._open.rows) == self.per_shard
+        if self._open is None or full or split != self._split:
             self._finish()
-            self._open(sample.split)
-        npy = npy_header(pixels.shape, str(pixels.dtype)) + np.ascontiguousarray(pixels).tobytes()
-        facts = canonical_json(sample.model_dump(mode="json")).encode()
-        npy_offset = self._append(f"{sample.key}.npy", npy)
-        json_offset = self._append(f"{sample.key}.json", facts)
-        self._count += 1
-        place = {
-            "shard": self._name,
-            **{"npy_offset": npy_offset, "npy_size": len(npy)},
-            **{"json_offset": json_offset, "json_size": len(facts)},
-        }
-        said = sample.model_dump(mode="json")
-        self.rows.append({c: place[c] if c in place else said[c] for c in INDEX_COLUMNS})
-
-    def _open(self, split: Split) -> None:
-        number = self._number.get(split, 0)
-        self._number[split] = number + 1
-        self._split, self._count = split, 0
-        self._name = f"{split}-{number:05d}.tar"
-        self._tar = tarfile.open(self._temporary, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
-
-    def _append(self, name: str, data: bytes) -> int:
-        """Write one member; returns the offset of its data in the tar."""
-        assert self._tar is not None
-        info = tarfile.TarInfo(name)
-        info.size = len(data)
-        info.mode = 0o644
-        offset = self._tar.offset + tarfile.BLOCKSIZE
-        self._tar.addfile(info, io.BytesIO(data))
-        return offset
+            number = self._number.get(split, 0)
+            self._number[split] = number + 1
+            self._split, self._name = split, shard_name(split, number)
+            self._open = Fragment(self._temporary)
+        return self._open
 
     def _finish(self) -> None:
-        if self._tar is None or self._split is None:
+        if self._open is None or self._split is None:
             return
-        self._tar.close()
-        self._tar = None
+        self._open.close(end=True)
         path = self.folder / self._name
-        with self._temporary.open("rb") as f:
-            os.fsync(f.fileno())
         self._temporary.replace(path)
+        rows = [row | {"shard": self._name} for row in self._open.rows]
+        self.rows += rows
         self.shards.append(
             Shard(
                 path=self._name,
                 split=self._split,
-                samples=self._count,
+                samples=len(rows),
                 bytes=path.stat().st_size,
                 sha256=sha256_file(path),
             )
         )
+        self._open = None
 
 
-def write_index(folder: Path, rows: list[dict[str, Any]]) -> str:
+def shard_name(split: Split, number: int) -> str:
+    """``train-00000.tar``."""
+    return f"{split}-{number:05d}.tar"
+
+
+def index_table(rows: Iterable[Row]) -> pa.Table:
+    """Rows as an Arrow table, a tenth of their size as Python values."""
+    return pa.Table.from_pylist([{c: r[c] for c in INDEX_COLUMNS} for r in rows], INDEX_SCHEMA)
+
+
+def write_index(folder: Path, rows: Iterable[Row] | pa.Table) -> str:
     """Write ``index.parquet`` (row i is sample i); returns its sha256."""
+    table: Any = rows if isinstance(rows, pa.Table) else index_table(rows)
     out = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=INDEX_SCHEMA), out, compression="zstd")
+    pq.write_table(table.combine_chunks(), out, compression="zstd")
     path = folder / "index.parquet"
     write_atomic(path, out.getvalue())
     return sha256_file(path)

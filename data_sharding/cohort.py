@@ -1,14 +1,24 @@
-"""Who is in: radiographs paired with DXA by time, one radiograph a patient, everyone counted."""
+"""Who is in: pictures paired with DXA by time, one picture a patient, everyone counted.
+
+    works = dxa_cohort(site, policy("ospenscreen/1"), policy("ospenscreen/1").rules, ledger)
+
+A picture is a chest radiograph, or a face photograph where the rules ask for the view FRONTAL.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 
 from data_sharding.ledger import Exclusion, Ledger
-from data_sharding.policies import Policy, Verdict
+from data_sharding.policies import UNUSABLE, Measurement, Policy, Rules, Verdict
 from data_sharding.sources import Clinical, Dxa, Radiograph, Site
 from data_sharding.tables import years_between
+
+#: The view of a face photograph.
+FACE = "FRONTAL"
+OLDEST = 120
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,9 @@ class Candidate:
     verdict: Verdict | None = None
     height_cm: float | None = None
     weight_kg: float | None = None
+    vendor: str = ""
+    day: date | None = None  # of the picture
+    study_uid: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,38 +49,71 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Rules:
-    """The cohort's criteria (OsPenScreen: PA, 50 years and older, paired within 180 days)."""
-
-    window_days: int = 180
-    min_age: float = 50
-    view: str = "PA"
-
-
-@dataclass(frozen=True)
 class _Pair:
     radiograph: Radiograph
     dxa: Dxa
     days: int  # DXA minus radiograph
-    age: float | None
+    age: float | None  # at the radiograph
+    age_at_dxa: float | None
 
     @property
-    def order(self) -> tuple[object, ...]:
+    def closest(self) -> tuple[object, ...]:
         """Closest first; then the earlier radiograph, the smaller SOP UID, the earlier DXA."""
         facts = self.radiograph.facts
         return abs(self.days), facts.date, facts.sop_uid, self.radiograph.item, self.dxa.day
 
+    @property
+    def first(self) -> tuple[object, ...]:
+        """The earliest radiograph first, each with its closest DXA first; then as `closest`."""
+        facts = self.radiograph.facts
+        return facts.date, abs(self.days), facts.sop_uid, self.radiograph.item, self.dxa.day
 
-def dxa_cohort(site: Site, label: Policy, rules: Rules, ledger: Ledger) -> list[Work]:
-    """The patients of a DXA-paired site, each with radiographs in the order they are to be tried.
 
-    Age is that at the radiograph. The label is that of the closest pair; a fallback radiograph
-    (where the first cannot be read) carries the label of its own closest DXA.
+def measurement_of(
+    dxa: Dxa, clinical: Clinical | None, age: float | None, sex: str = ""
+) -> Measurement:
+    """What a policy is asked. `age`: years at the DXA; `sex`: of a header, if clinical.csv is mute.
+
+    The label is then a matter of the DXA alone: two pictures of one pair with the same examination
+    never differ in it.
+    """
+    known = clinical or Clinical()
+    return Measurement(
+        t_scores=dict(dxa.t_scores),
+        z_scores=dict(dxa.z_scores),
+        excluded_vertebrae=dxa.excluded_vertebrae,
+        age=age,
+        sex=known.sex or sex,
+        menopausal=known.menopausal,
+    )
+
+
+def dxa_cohort(
+    site: Site, policy: Policy, rules: Rules, ledger: Ledger, source: str = ""
+) -> list[Work]:
+    """The patients of a DXA-paired site, each with pictures in the order they are to be tried.
+
+    Args:
+        site: all usable pictures, DXA rows and clinical rows.
+        policy: gives the labels.
+        rules: the cohort's criteria: `policy.rules`, or those with a user's changes.
+        ledger: gets the steps.
+        source: the site's name, which chooses among `rules.windows`.
+
+    The minimum age is that at the picture; the policy sees the age at the DXA. A pair qualifies if
+    it is in the window, old enough, and its measurement can be judged: one without a site that the
+    policy requires gives way to the next pair, one that says osteoporosis does not. The patient's
+    label is that of the closest qualifying pair, or of the first in time where `rules.study` says
+    so (ties: see `_Pair`). A fallback picture, tried where an earlier one cannot be read, carries
+    the label of its own pair.
     """
     of_patient: dict[str, list[Radiograph]] = {}
     for radiograph in site.radiographs:
         of_patient.setdefault(radiograph.facts.patient_id, []).append(radiograph)
     left = sorted(site.patients)
+    noun, none = (
+        ("radiograph", "no_radiograph") if rules.view != FACE else ("photograph", "no_photo")
+    )
 
     def keep(step: str, why: Callable[[str], tuple[str, str] | None]) -> None:
         """Take out the patients for whom `why` has a reason."""
@@ -78,56 +124,75 @@ def dxa_cohort(site: Site, label: Policy, rules: Rules, ledger: Ledger) -> list[
         ledger.step(step, "patient", before, len(left), out)
 
     keep(
-        "patients with a DXA and a chest radiograph",
+        f"patients with a DXA and a {'chest ' * (rules.view != FACE)}{noun}",
         lambda p: (
             ("no_dxa", "no usable row in dxa.csv")
             if p not in site.dxa
             else None
             if p in of_patient
-            else ("no_radiograph", "no usable file")
+            else (none, "no usable file")
         ),
     )
     wanted = {p: [r for r in of_patient[p] if r.facts.view == rules.view] for p in left}
+    no_view = "no_pa_view" if rules.view == "PA" else "no_such_view"
     keep(
         f"patients with a {rules.view} view",
-        lambda p: None if wanted[p] else ("no_pa_view", f"{len(of_patient[p])} other views"),
+        lambda p: None if wanted[p] else (no_view, f"{len(of_patient[p])} other views"),
     )
-    pairs = {p: _pairs(wanted[p], site.dxa[p], site.clinical.get(p)) for p in left}
-    inside = {p: [x for x in pairs[p] if abs(x.days) <= rules.window_days] for p in left}
+    window = rules.window(source)
+    pairs = {p: _pairs(wanted[p], site.dxa[p], site.clinical.get(p), rules) for p in left}
+    inside = {p: [x for x in pairs[p] if abs(x.days) <= window] for p in left}
 
     def unpaired(p: str) -> tuple[str, str] | None:
         if not pairs[p]:
-            return "missing_dates", f"{len(wanted[p])} radiographs without a date"
-        nearest = abs(pairs[p][0].days)
+            return "missing_dates", f"{len(wanted[p])} {noun}s without a date"
+        nearest = min(abs(x.days) for x in pairs[p])
         return (
             None if inside[p] else ("outside_window", f"the nearest pair is {nearest} days apart")
         )
 
-    keep(f"patients paired within {rules.window_days} days", unpaired)
+    keep(f"patients paired within {window} days", unpaired)
 
     def wrong_age(p: str) -> tuple[str, str] | None:
         ages = [x.age for x in inside[p] if x.age is not None]
-        if not ages:
+        if rules.min_age and not ages:
             return "age_unknown", "no birth date and no age"
-        if max(ages) < rules.min_age:
-            return "under_age", f"younger than {rules.min_age:g} at the radiograph"
-        inside[p] = [x for x in inside[p] if x.age is not None and x.age >= rules.min_age]
+        if ages and not any(0 <= age <= OLDEST for age in ages):
+            return "age_implausible", f"not 0 to {OLDEST} years at the {noun}"
+        old = [x for x in inside[p] if _old_enough(x.age, rules.min_age)]
+        if not old:
+            return "under_age", f"younger than {rules.min_age:g} at the {noun}"
+        inside[p] = old
         return None
 
-    keep(f"patients of {rules.min_age:g} years and older", wrong_age)
-    verdicts = {x: label(dict(x.dxa.t_scores)) for p in left for x in inside[p]}
+    step = f"patients of {rules.min_age:g} years and older"
+    keep(step if rules.min_age else "patients whose age is possible", wrong_age)
+    verdicts = {x: _verdict(policy, x, site.clinical.get(p)) for p in left for x in inside[p]}
 
     def unlabelled(p: str) -> tuple[str, str] | None:
-        best = verdicts[inside[p][0]]
-        return (best.excluded, best.audit) if best.excluded else None
+        judged = [x for x in inside[p] if verdicts[x].excluded not in UNUSABLE]
+        said = verdicts[(judged or inside[p])[0]]
+        return (said.excluded, said.audit) if said.excluded else None
 
     keep("patients the label policy takes", unlabelled)
     _note_conflicts(site, ledger)
     return [_work(p, inside[p], verdicts, site.clinical.get(p)) for p in left]
 
 
-def _pairs(radiographs: list[Radiograph], dxa: list[Dxa], clinical: Clinical | None) -> list[_Pair]:
-    """Every dated radiograph with every DXA, closest first."""
+def _old_enough(age: float | None, least: float) -> bool:
+    """Where every age is taken an unknown one is too."""
+    return not least if age is None else least <= age and 0 <= age <= OLDEST
+
+
+def _verdict(policy: Policy, pair: _Pair, clinical: Clinical | None) -> Verdict:
+    sex = pair.radiograph.facts.sex
+    return policy.judge(measurement_of(pair.dxa, clinical, pair.age_at_dxa, sex))
+
+
+def _pairs(
+    radiographs: list[Radiograph], dxa: list[Dxa], clinical: Clinical | None, rules: Rules
+) -> list[_Pair]:
+    """Every dated radiograph with every DXA, in the order in which they are preferred."""
     out = []
     for radiograph in radiographs:
         facts = radiograph.facts
@@ -135,15 +200,21 @@ def _pairs(radiographs: list[Radiograph], dxa: list[Dxa], clinical: Clinical | N
             continue
         born = (clinical.birth_date if clinical else None) or facts.birth_date
         age = years_between(born, facts.date) if born else facts.age
-        out += [_Pair(radiograph, d, (d.day - facts.date).days, age) for d in dxa]
-    return sorted(out, key=lambda pair: pair.order)
+        for d in dxa:
+            days = (d.day - facts.date).days
+            if born:
+                at_dxa = years_between(born, d.day)
+            else:  # PatientAge is in whole years: near a boundary it may be off by one
+                at_dxa = None if age is None else age + days / 365.25
+            out.append(_Pair(radiograph, d, days, age, at_dxa))
+    return sorted(out, key=lambda x: x.first if rules.study == "first" else x.closest)
 
 
 def _work(
     patient: str, pairs: list[_Pair], verdicts: dict[_Pair, Verdict], clinical: Clinical | None
 ) -> Work:
     known = clinical or Clinical()
-    candidates: dict[str, Candidate] = {}  # by item; the closest pair of a radiograph comes first
+    candidates: dict[str, Candidate] = {}  # by item; a radiograph's preferred pair comes first
     for pair in pairs:
         facts, verdict = pair.radiograph.facts, verdicts[pair]
         if verdict.excluded or pair.radiograph.item in candidates:
@@ -159,6 +230,9 @@ def _work(
             verdict=verdict,
             height_cm=known.height_cm,
             weight_kg=known.weight_kg,
+            vendor=getattr(facts, "manufacturer", ""),
+            day=facts.date,
+            study_uid=getattr(facts, "study_uid", ""),
         )
     return Work(patient, tuple(candidates.values()))
 
@@ -201,7 +275,10 @@ def image_step(
         if item in failed:
             out.append(failed[item])
         elif view != rules.view:
-            out.append(Exclusion(item, patient, "view_not_pa", f"not {rules.view}", f"view {view}"))
+            reason = "view_not_pa" if rules.view == "PA" else "view_not_wanted"
+            out.append(Exclusion(item, patient, reason, f"not {rules.view}", f"view {view}"))
+        elif radiograph.facts.date is None:
+            out.append(Exclusion(item, patient, "undated", "no date: it cannot be paired"))
         elif patient in chosen:
             out.append(Exclusion(item, patient, "not_selected", "a closer or earlier one was used"))
         else:

@@ -1,8 +1,9 @@
 """CSV tables as hospitals export them: read strictly by row, with every row accounted for.
 
-A byte-order mark, CRLF, semicolons, decimal commas (with semicolons), empty lines and unknown
-columns are all fine. What cannot be read is an error that names the file and the row, and the
-reader of each table turns row errors into ledger rows.
+A byte-order mark, UTF-16, CRLF, semicolons, decimal commas (with semicolons), empty lines and
+unknown columns are all fine. A file that is no CSV at all is refused in a line that says what it
+is. What cannot be read is an error that names the file and the row, and the reader of each table
+turns row errors into ledger rows (columns.py has the checks).
 """
 
 from __future__ import annotations
@@ -12,26 +13,59 @@ import gzip
 import io
 import re
 import zlib
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+#: A table larger than this is not read: NIH's has 8 MiB, CheXpert's 24.
+MAX_BYTES = 256 << 20
+MAX_COLUMNS = 1000
+
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "."}
 
+#: What a file that is no table begins with, and what it is then.
+_SIGNATURES = (
+    (rb"d\d{1,3}:(announce|created by|creation date|comment|info|url-list)", "a torrent file"),
+    (rb"\s*<(!doctype html|html|head|body|script|meta)\b", "a web page (HTML)"),
+    (rb"\s*<\?xml", "an XML file"),
+    (
+        rb"version https://git-lfs\.github\.com",
+        "a Git LFS pointer; get the file with `git lfs pull`",
+    ),
+    (rb"(\.\./)*[^\n,;\t]{0,500}/annex/objects/", "a git-annex pointer; get the file first"),
+    (rb"PK(\x03\x04|\x05\x06)", "a ZIP archive or an Excel workbook; save it as CSV"),
+    (rb"\xd0\xcf\x11\xe0", "an old Excel workbook; save it as CSV"),
+    (rb"\x1f\x8b", "a gzip file; give it a name that ends in .gz"),
+    (rb"%PDF", "a PDF file"),
+    (rb"PAR1", "a Parquet file; save it as CSV"),
+    (rb"\x89PNG|\xff\xd8\xff", "a picture"),
+    (rb"BZh|\xfd7zXZ|7z\xbc\xaf|Rar!|\x28\xb5\x2f\xfd", "a compressed file; unpack it first"),
+    (rb"(?s).{128}DICM", "a DICOM file"),
+    (rb"(?s).{257}ustar", "a tar archive; unpack it first"),
+    (rb"\s*[\[{]\s*[\[{\"]", "a JSON file"),
+    (rb"(/|\.\./)[^\n,;\t\"]{1,500}\.csv(\.gz)?\s*\Z", "the target of a link; get the file itself"),
+)
+_CONTROL = bytes(c for c in range(32) if c not in b"\t\n\r\f\x1a")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One data row: its line in the file (the header is line 1) and its cells by column."""
+    """One data row: its line in the file (the header is line 1) and its cells."""
 
     line: int
-    cells: dict[str, str] = field(hash=False)
+    values: tuple[str, ...]
+    place: dict[str, int] = field(hash=False, repr=False)  # column -> its number; one for all rows
     problem: str = ""  # empty_line or bad_row
 
     def get(self, column: str) -> str:
         """The stripped cell, '' where the column is absent or says nothing (NA, -, ...)."""
-        text = self.cells.get(column, "").strip()
-        return "" if text.lower() in _MISSING else text
+        at = self.place.get(column)
+        if at is None or at >= len(self.values):
+            return ""
+        text = self.values[at].strip()
+        return "" if len(text) < 5 and text.lower() in _MISSING else text
 
 
 @dataclass(frozen=True)
@@ -52,59 +86,116 @@ def read_table(path: Path, required: tuple[str, ...], known: tuple[str, ...]) ->
     and noted.
 
     Raises:
-        ValueError: no header, a required column is missing, or the CSV itself is broken.
+        ValueError: not a table at all, no header, a required column is missing, or the CSV itself
+            is broken. One line, which says what to do.
     """
-    raw = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as e:
-            raise ValueError(f"{path.name}: damaged gzip file ({e}). Download it again.") from e
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    header = text.split("\n", 1)[0]
+    text = _text(path)
+    header = text.split("\n", 1)[0][:100_000]
     delimiter = max(",;\t", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[Row] = []
     columns: tuple[str, ...] = ()
+    place: dict[str, int] = {}
     try:
         for cells in reader:
             if not columns:
                 columns = tuple(re.sub(r"\s+", "_", c.strip().lower()) for c in cells)
+                place = {column: at for at, column in enumerate(columns) if column}
+                _check_header(path, columns, required)
+                one_line = [place[column] for column in known if column in place]
                 continue
-            row = _row(reader.line_num, columns, cells)
-            for column in known:
-                if "\n" in row.cells.get(column, ""):  # rows inside a cell would be lost unseen
-                    raise csv.Error(f"a cell of {column} runs over several lines")
+            row = _row(reader.line_num, place, columns, cells)
+            for at in one_line:
+                if at < len(row.values) and "\n" in row.values[at]:  # rows in it would be lost
+                    raise csv.Error(f"a cell of {columns[at]} runs over several lines")
             rows.append(row)
     except csv.Error as e:
         raise ValueError(
             f"{path.name} row {reader.line_num}: not CSV ({e}). Look for a stray quote mark."
         ) from e
+    unknown = [c for c in columns if c and c not in known]
+    notes = (f"{path.name}: columns not used: {_named(unknown)}",) if unknown else ()
+    return Table(path.name, columns, tuple(rows), notes, delimiter != ",")
+
+
+def what_it_is(head: bytes) -> str:
+    """What the first bytes of a file that should be a table show it to be; '' for a table."""
+    if not head.strip():
+        return "empty"
+    for pattern, name in _SIGNATURES:
+        if re.match(pattern, head, re.IGNORECASE):
+            return name
+    wide = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    strange = len(head) - len(head.translate(None, _CONTROL))
+    return "a binary file" if not wide and strange * 10 > len(head) else ""
+
+
+def _text(path: Path) -> str:
+    """The text of a table, unpacked and decoded."""
+    if path.is_dir():
+        raise ValueError(f"{path.name}: a folder, not a table.")
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path.name}: more than {MAX_BYTES >> 20} MiB. No table is that large.")
+    raw = path.read_bytes()
+    if path.suffix == ".gz":
+        if raw[:2] != b"\x1f\x8b":
+            what = what_it_is(raw[:4096]) or "a plain file; give it a name without .gz"
+            raise ValueError(f"{path.name}: not a gzip file but {what}.")
+        raw = _gunzip(path, raw)
+    what = what_it_is(raw[:4096])
+    if what:
+        raise ValueError(f"{path.name}: not a CSV table but {what}.")
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return raw.decode("utf-16", errors="replace")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _gunzip(path: Path, raw: bytes) -> bytes:
+    """The content of a gzip file, but no more than `MAX_BYTES` of it."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as f:
+            out = f.read(MAX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as e:
+        raise ValueError(f"{path.name}: damaged gzip file ({e}). Download it again.") from e
+    if len(out) > MAX_BYTES:
+        raise ValueError(f"{path.name}: unpacks to more than {MAX_BYTES >> 20} MiB.")
+    return out
+
+
+def _check_header(path: Path, columns: tuple[str, ...], required: tuple[str, ...]) -> None:
+    if len(columns) > MAX_COLUMNS:
+        raise ValueError(f"{path.name}: {len(columns)} columns. No table has that many.")
     missing = [c for c in required if c not in columns]
     if missing:
         raise ValueError(
             f"{path.name}: no column {', '.join(missing)}. Its header must have "
-            f"{', '.join(required)}; it has {', '.join(c for c in columns if c) or 'nothing'}."
+            f"{', '.join(required)}; it has {_named([c for c in columns if c])}."
         )
-    repeated = sorted({c for c in columns if c and columns.count(c) > 1})
+    repeated = sorted(c for c, n in Counter(columns).items() if c and n > 1)
     if repeated:
-        raise ValueError(f"{path.name}: the column {repeated[0]} appears twice. Remove one.")
-    unknown = [c for c in columns if c and c not in known]
-    notes = (f"{path.name}: columns not used: {', '.join(unknown)}",) if unknown else ()
-    return Table(path.name, columns, tuple(rows), notes, delimiter != ",")
+        raise ValueError(
+            f"{path.name}: the column {_named(repeated[:1])} appears twice. Remove one."
+        )
 
 
-def _row(line: int, columns: tuple[str, ...], cells: list[str]) -> Row:
+def _named(columns: list[str]) -> str:
+    """Column names for a message: one line, however long or strange they are."""
+    shown = ["".join(ch if ch.isprintable() else "?" for ch in c[:60]) for c in columns[:24]]
+    more = f" and {len(columns) - 24} more" if len(columns) > 24 else ""
+    return ", ".join(shown) + more or "nothing"
+
+
+def _row(line: int, place: dict[str, int], columns: tuple[str, ...], cells: list[str]) -> Row:
     if not any(c.strip() for c in cells):
-        return Row(line, {}, "empty_line")
+        return Row(line, (), place, "empty_line")
+    values = tuple(cells[: len(columns)])
     extra = cells[len(columns) :]
-    named = dict(zip(columns, cells, strict=False))
     if any(c.strip() for c in extra) or len(cells) < len(columns) - 1:
-        return Row(line, named, "bad_row")
-    return Row(line, named)
+        return Row(line, values, place, "bad_row")
+    return Row(line, values, place)
 
 
 def parse_date(text: str) -> date | None:
@@ -136,7 +227,7 @@ def parse_decimal(text: str, decimal_comma: bool = False) -> Decimal | None:
     text = text.strip().replace("\u2212", "-")
     if decimal_comma:
         text = text.replace(",", ".")
-    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", text) or len(text) > 24:
+    if len(text) > 24 or not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", text):
         return None
     try:
         return Decimal(text)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from data_sharding.ledger import Exclusion, Ledger
-from data_sharding.policies import UNUSABLE, Measurement, Policy, Rules, Verdict
+from data_sharding.policies import Measurement, Policy, Rules, Verdict
+from data_sharding.readings import UNUSABLE
 from data_sharding.sources import Clinical, Dxa, Radiograph, Site
 from data_sharding.tables import years_between
 

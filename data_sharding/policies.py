@@ -21,7 +21,6 @@ from typing import Any, Literal
 
 from data_sharding.readings import (
     BELOW,
-    UNUSABLE,
     WITHIN,
     Measurement,
     Verdict,
@@ -103,25 +102,26 @@ class Policy:
     def judge(self, measurement: Measurement) -> Verdict:
         """The verdict on one measurement; pure, never raises."""
         left_out = ""
-        scores = (measurement.t_scores, measurement.z_scores)
+        lumbar = {
+            "no_t_score": measurement.t_scores.get("lumbar_spine"),
+            "no_z_score": measurement.z_scores.get("lumbar_spine"),
+        }
         n = evaluable(measurement)
-        if n < self.min_vertebrae and any(s.get("lumbar_spine") is not None for s in scores):
+        if n < self.min_vertebrae and any(score is not None for score in lumbar.values()):
             measurement = without_lumbar(measurement)
             left_out = (
                 f"lumbar spine left out, {n} evaluable of L1 to L4, {self.min_vertebrae} needed"
             )
-        missing = [
-            site.replace("_", " ")
-            for site in self.required
-            if measurement.t_scores.get(site) is None
-        ]
-        if missing:
-            verdict = no_label("site_missing", f"no T-score at {', '.join(missing)}")
-        else:
-            verdict = self.reading(measurement)
+        verdict = self.reading(measurement)
+        by_z = verdict.site is not None and verdict.lowest_t is None
+        decided = measurement.z_scores if by_z else measurement.t_scores
+        absent = [site for site in self.required if decided.get(site) is None]
+        if absent and verdict.excluded in ("", "osteoporosis", "no_t_score"):
+            places = ", ".join(site.replace("_", " ") for site in absent)
+            verdict = no_label("site_missing", f"no {'Z' if by_z else 'T'}-score at {places}")
         if not left_out:
             return verdict
-        lost = verdict.excluded in UNUSABLE and verdict.excluded != "site_missing"
+        lost = lumbar.get(verdict.excluded) is not None  # it was the only one
         reason = "too_few_vertebrae" if lost else verdict.excluded
         return replace(verdict, excluded=reason, audit=f"{verdict.audit} ({left_out})")
 

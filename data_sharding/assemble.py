@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from data_sharding.cohort import Candidate, Work
-from data_sharding.ledger import CRASH, Exclusion
-from data_sharding.pool import in_order
+from data_sharding.ledger import Exclusion
+from data_sharding.parts import Choice, MakePart, SealPart, do, is_whole, sealed
+from data_sharding.pool import Crew, as_done, progress
 from data_sharding.private import Pseudonyms
-from data_sharding.schema import Sample, Shard, Split
-from data_sharding.shards import ShardWriter
-from data_sharding.work import Done, Job, make
+from data_sharding.schema import Shard, Split
+from data_sharding.shards import index_table, shard_name
+from data_sharding.vendors import vendor_name
 
 #: Splits lie one after the other in the index, in this order.
 ORDER: tuple[Split, ...] = ("train", "tune", "test", "external", "public")
+PER_PART = 32  # samples a worker makes at a time
+OLDEST = 90.0  # years; above, an age names a person (HIPAA Safe Harbor, 45 CFR 164.514(b)(2)(i)(C))
 
 
 @dataclass(frozen=True)
 class Making:
     """How samples are made of works."""
 
-    pixels: str  # dicom or png
+    pixels: str  # dicom, png or photo
     size: int
     assume_view: str
+    screen: bool
     per_shard: int
     source: str
     policy: str
-    workers: int
 
 
 @dataclass(frozen=True)
@@ -39,88 +43,176 @@ class Written:
     """What came of the works."""
 
     shards: tuple[Shard, ...]
-    rows: list[dict[str, Any]]  # of the index
+    index: pa.Table
     chosen: dict[str, str]  # patient -> item that was packed
     failed: dict[str, Exclusion]  # item -> why its pixels were no use
     unread: tuple[Work, ...]  # works of which nothing could be read
 
 
+@dataclass(frozen=True)
+class _Shard:
+    """A shard to be: its works, in order."""
+
+    split: Split
+    number: int
+    works: tuple[Work, ...]
+
+    def done(self, folder: Path) -> Path:
+        """Where the note lies that says it is sealed."""
+        return folder / f"{shard_name(self.split, self.number)}.json"
+
+
 def write_samples(
     out: Path,
+    folder: Path,
     works: list[Work],
     splits: Mapping[str, Split],
     how: Making,
     pseudonym: Pseudonyms,
+    crew: Crew,
     echo: Callable[[str], Any],
 ) -> Written:
-    """Decode `works` over all processes and write the shards, split by split.
+    """Decode `works` and write the shards at `out`; `folder` (private) is for what is unfinished.
 
     Within a split the order is that of the keyed pseudonyms: it knows nothing of the classes.
     """
-    works = sorted(
-        works,
-        key=lambda w: (ORDER.index(splits[w.patient]), pseudonym("sample", w.candidates[0].name)),
-    )
-    jobs = [
-        Job(tuple(c.path for c in work.candidates), how.pixels, how.size, how.assume_view)
-        for work in works
-    ]
+    shards = list(_plan(works, splits, how.per_shard, pseudonym))
+    for shard in shards:  # one that was lost since it was sealed is made again
+        done = shard.done(folder)
+        if done.exists() and (entry := sealed(done)[0]):
+            path = out / entry.path
+            if not path.is_file() or path.stat().st_size != entry.bytes:
+                done.unlink()
+    feed = _Feed(out, folder, shards, how, pseudonym)
+    if feed.found:
+        echo(f"going on: {feed.found} of {len(works)} samples were made before")
+    shown = progress("samples", len(works) - feed.found, echo)
+    for job in as_done(crew, do, feed, lambda job: job.done.stem):
+        if isinstance(job, MakePart):
+            shown(len(job.works))
+            feed.made(job)
+    return _collect(folder, shards)
+
+
+def _plan(
+    works: list[Work], splits: Mapping[str, Split], per_shard: int, pseudonym: Pseudonyms
+) -> Iterator[_Shard]:
+    """Which works lie in which shard: decided before any is decoded, so that work can go on."""
+    named = [(pseudonym("sample", w.candidates[0].name), w) for w in works]
+    for split in ORDER:
+        ours = sorted((x for x in named if splits[x[1].patient] == split), key=lambda x: x[0])
+        for number in range(0, len(ours), per_shard):
+            group = tuple(work for _, work in ours[number : number + per_shard])
+            yield _Shard(split, number // per_shard, group)
+
+
+class _Feed:
+    """Jobs in order: parts that are not there yet, and a shard's seal once all its parts are."""
+
+    def __init__(
+        self, out: Path, folder: Path, shards: list[_Shard], how: Making, pseudonym: Pseudonyms
+    ) -> None:
+        self._how, self._pseudonym = how, pseudonym
+        self.found = 0
+        self._ready: deque[SealPart] = deque()
+        self._missing: dict[tuple[Split, int], int] = {}
+        self._seals: dict[tuple[Split, int], SealPart] = {}
+        todo: list[tuple[_Shard, int, tuple[Work, ...], Path]] = []
+        for shard in shards:
+            if shard.done(folder).exists():
+                self.found += len(shard.works)
+                continue
+            place: tuple[Split, int] = shard.split, shard.number
+            files: list[Path] = []
+            missing = 0
+            for number, works in enumerate(_batched(shard.works)):
+                files.append(folder / f"{shard_name(*place)}.{number:03d}.json")
+                if is_whole(files[-1]):
+                    self.found += len(works)
+                else:
+                    missing += 1
+                    todo.append((shard, number, works, files[-1]))
+            self._seals[place] = SealPart(tuple(files), out, *place, shard.done(folder))
+            self._missing[place] = missing
+            if not missing:
+                self._ready.append(self._seals[place])
+        self._parts = (self._part(*each) for each in todo)
+
+    def __iter__(self) -> _Feed:
+        return self
+
+    def __next__(self) -> MakePart | SealPart:
+        """A job that can be begun now; StopIteration if there is none now."""
+        return self._ready.popleft() if self._ready else next(self._parts)
+
+    def made(self, job: MakePart) -> None:
+        """Take note of a part that is done."""
+        place = job.split, job.shard
+        self._missing[place] -= 1
+        if not self._missing[place]:
+            self._ready.append(self._seals[place])
+
+    def _part(self, shard: _Shard, number: int, works: tuple[Work, ...], done: Path) -> MakePart:
+        how = self._how
+        choices = tuple(
+            tuple(Choice(c.path, self._facts(work, c, shard.split)) for c in work.candidates)
+            for work in works
+        )
+        return MakePart(
+            *(choices, how.pixels, how.size, how.assume_view, how.screen),
+            *(shard.split, shard.number, number, done),
+        )
+
+    def _facts(self, work: Work, used: Candidate, split: Split) -> dict[str, Any]:
+        """The sample a candidate would be, without its pixels: nothing here names a person."""
+        said, hide = used.verdict, self._pseudonym
+        return {
+            "key": hide("sample", used.name),
+            "patient": hide("patient", work.patient),
+            "source": self._how.source,
+            "split": split,
+            "view": used.view,
+            "age": None if used.age is None else min(round(used.age, 1), OLDEST),
+            "sex": used.sex if used.sex in ("F", "M") else None,
+            "label": said.label if said else None,
+            "severity": said.severity if said else None,
+            "lowest_t": float(said.lowest_t) if said and said.lowest_t is not None else None,
+            "lowest_t_site": said.site if said else None,
+            "policy": self._how.policy if said else "",
+            "audit": said.audit if said else "",
+            "days_to_dxa": used.days_to_dxa,
+            "height_cm": used.height_cm,
+            "weight_kg": used.weight_kg,
+            "vendor": vendor_name(used.vendor, lambda text: hide("vendor", text)),
+            "study_date": used.day and hide.shift(work.patient, used.day).isoformat(),
+            "study_uid": hide.uid(used.study_uid),
+        }
+
+
+def _batched(works: tuple[Work, ...]) -> Iterator[tuple[Work, ...]]:
+    return (works[i : i + PER_PART] for i in range(0, len(works), PER_PART))
+
+
+def _collect(folder: Path, shards: list[_Shard]) -> Written:
+    """What the notes of all shards say together."""
+    entries: list[Shard] = []
+    tables: list[pa.Table] = []
     chosen: dict[str, str] = {}
     failed: dict[str, Exclusion] = {}
     unread: list[Work] = []
-    with (
-        ShardWriter(out, how.per_shard) as writer,
-        closing(in_order(make, jobs, how.workers, _crashed, "pictures", echo)) as pictures,
-    ):
-        for work, done in zip(works, pictures, strict=True):
-            for candidate, why in zip(work.candidates, done.failed, strict=False):
-                failed[candidate.item] = Exclusion(
-                    candidate.item, work.patient, why.reason, why.evidence, why.detail
-                )
-            if done.used is None or done.pixels is None:
-                unread.append(work)
-                continue
-            used = work.candidates[done.used]
-            chosen[work.patient] = used.item
-            sample = _sample(work, used, done, pseudonym, splits[work.patient], how)
-            writer.add(sample, done.pixels)
-    return Written(tuple(writer.shards), writer.rows, chosen, failed, tuple(unread))
-
-
-def _crashed(job: Job) -> Done:
-    return Done(None, None, (), tuple(CRASH for _ in job.paths))
-
-
-def _sample(
-    work: Work,
-    used: Candidate,
-    done: Done,
-    pseudonym: Pseudonyms,
-    split: Split,
-    how: Making,
-) -> Sample:
-    assert done.pixels is not None
-    said = used.verdict
-    return Sample(
-        key=pseudonym("sample", used.name),
-        patient=pseudonym("patient", work.patient),
-        source=how.source,
-        split=split,
-        view=used.view,
-        age=None if used.age is None else round(used.age, 1),
-        sex="F" if used.sex == "F" else "M" if used.sex == "M" else None,
-        label=said.label if said else None,
-        severity=said.severity if said else None,
-        lowest_t=float(said.lowest_t) if said and said.lowest_t is not None else None,
-        lowest_t_site=said.site if said else None,
-        policy=how.policy if said else "",
-        audit=said.audit if said else "",
-        days_to_dxa=used.days_to_dxa,
-        height_cm=used.height_cm,
-        weight_kg=used.weight_kg,
-        vendor="",
-        study_date=None,
-        study_uid="",
-        applied=done.applied,
-        pixels_sha256=hashlib.sha256(done.pixels.tobytes()).hexdigest(),
-    )
+    for shard in shards:
+        entry, rows, parts = sealed(shard.done(folder))
+        if entry is not None:
+            entries.append(entry)
+            tables.append(index_table(rows))
+        for works, part in zip(_batched(shard.works), parts, strict=True):
+            for n, candidate, reason, evidence, detail in part["failed"]:
+                item, patient = works[n].candidates[candidate].item, works[n].patient
+                failed[item] = Exclusion(item, patient, reason, evidence, detail)
+            for work, used in zip(works, part["used"], strict=True):
+                if used is None:
+                    unread.append(work)
+                else:
+                    chosen[work.patient] = work.candidates[used].item
+    index = pa.concat_tables(tables) if tables else index_table([])
+    return Written(tuple(entries), index, chosen, failed, tuple(unread))

@@ -12,6 +12,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 
 from data_sharding.schema import write_atomic
@@ -28,6 +29,16 @@ class Pseudonyms:
         """20 hex digits for a `kind` ("patient", "sample", "item") called `name` at this source."""
         text = "\0".join(["osteoray/1", self._source, kind, name])
         return hmac.new(self._key, text.encode("utf-8", "surrogatepass"), "sha256").hexdigest()[:20]
+
+    def shift(self, patient: str, day: date) -> date:
+        """`day` moved back by the patient's own number of days, 1 to 3,650: intervals stay."""
+        return day - timedelta(days=1 + int(self("shift", patient), 16) % 3650)
+
+    def uid(self, uid: str) -> str:
+        """A DICOM UID in place of `uid` (PS3.5 B.2: 2.25. and a 128-bit number); '' stays ''."""
+        text = "\0".join(["osteoray/1", self._source, "uid", uid])
+        digest = hmac.new(self._key, text.encode("utf-8", "surrogatepass"), "sha256").digest()
+        return f"2.25.{int.from_bytes(digest[:16], 'big')}" if uid else ""
 
     @property
     def key_id(self) -> str:

@@ -1,13 +1,15 @@
-"""Whether a folder is already packed, from the same inputs; and emptying it to pack again."""
+"""Whether a folder is already packed from the same inputs, and what an earlier attempt left."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+from data_sharding.private import write_private
 from data_sharding.schema import Manifest, canonical_json
 from data_sharding.sources import files_under
 
@@ -31,10 +33,7 @@ def already_packed(
     """The manifest of `out` if it is complete and of the same inputs; None if there is none."""
     if fresh or not (out / "manifest.json").exists():
         return None
-    try:
-        before = json.loads((private / "inputs.json").read_text())
-    except (OSError, ValueError):
-        before = {}
+    before = _read(private / "inputs.json")
     differ = [key for key in inputs if before.get(key) != inputs[key]]
     if differ:
         what = "the site's files" if differ == ["files"] else ", ".join(differ)
@@ -45,9 +44,46 @@ def already_packed(
     return Manifest.load(out)
 
 
-def clear(out: Path) -> None:
-    """Make `out` an empty folder, taking away only what an earlier pack wrote."""
+def unfinished(private: Path, inputs: dict[str, Any], fresh: bool) -> Path:
+    """The folder for unfinished work: an earlier attempt's if its inputs were these, else empty."""
+    folder = private / "unfinished"
+    if fresh or _read(folder / "inputs.json") != inputs:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        write_private(folder / "inputs.json", json.dumps(inputs, indent=1) + "\n")
+    return folder
+
+
+def begin(out: Path, folder: Path) -> None:
+    """Make `out` ready for shards; empty, unless the work in `folder` was begun before.
+
+    Raises:
+        ValueError: `out` holds something that is not ours.
+    """
+    if not (folder / "begun").exists():
+        _clear(out)
+        out.mkdir(parents=True, exist_ok=True)
+        (folder / "begun").touch()
     out.mkdir(parents=True, exist_ok=True)
+
+
+def finished(private: Path) -> None:
+    """The dataset is complete: keep its inputs, drop what was unfinished."""
+    (private / "unfinished" / "inputs.json").replace(private / "inputs.json")
+    shutil.rmtree(private / "unfinished")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _clear(out: Path) -> None:
+    """Make `out` an empty folder, taking away only what an earlier pack wrote."""
+    if not out.exists():
+        return
     there = [p for p in out.iterdir() if not p.name.endswith(".tmp")]
     other = sorted(p.name for p in there if not _OURS.fullmatch(p.name))
     if other:

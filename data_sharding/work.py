@@ -32,6 +32,7 @@ class Job:
     kind: str  # dicom or png
     size: int
     assume_view: str
+    screen: bool = False  # by image statistics, too
 
 
 @dataclass(frozen=True)

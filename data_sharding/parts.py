@@ -1,0 +1,188 @@
+"""The jobs of a pack: headers of some files, samples of some patients, and the sealing of a shard.
+
+Each job is a pure function of its inputs and leaves one file that says it is done, written last: a
+pack that was killed does again only what has no such file, and comes to the same bytes. The files
+lie in the private folder, because paths and dates are in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+from data_sharding.dicom import Facts
+from data_sharding.ledger import Refused
+from data_sharding.pool import Shield, deadline
+from data_sharding.private import write_private
+from data_sharding.schema import Sample, Shard, Split, sha256_file
+from data_sharding.shards import Fragment, Row, seal, shard_name
+from data_sharding.work import Done, Job, Scan, make, scan
+
+P = TypeVar("P", "ScanPart", "MakePart", "SealPart", "MakePart | SealPart")
+CRASH = Refused("undecodable", "the decoder crashed on it, or never came back")
+
+
+@dataclass(frozen=True)
+class ScanPart:
+    """Files whose headers are wanted; the answers go to `done`."""
+
+    paths: tuple[str, ...]
+    assume_view: str
+    done: Path
+    careful: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A picture that may become the sample, and the facts of that sample."""
+
+    path: str
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MakePart:
+    """Works that lie together in a shard; the choices of each are tried in their order."""
+
+    works: tuple[tuple[Choice, ...], ...]
+    pixels: str  # dicom, png or photo
+    size: int
+    assume_view: str
+    screen: bool
+    split: Split
+    shard: int
+    number: int  # within the shard
+    done: Path
+    careful: bool = False
+
+
+@dataclass(frozen=True)
+class SealPart:
+    """A shard whose parts are all made."""
+
+    parts: tuple[Path, ...]  # their `done` files
+    out: Path
+    split: Split
+    shard: int
+    done: Path
+    careful: bool = False
+
+
+def do(job: P) -> P:
+    """Do a job and return it; what came of it is in its `done` file."""
+    if isinstance(job, ScanPart):
+        _scan(job)
+    elif isinstance(job, MakePart):
+        _make(job)
+    else:
+        _seal(job)
+    return job
+
+
+@contextmanager
+def _safely(function: Callable[[Any], Any], crashed: Any, careful: bool) -> Iterator[Any]:
+    """`function` in a child process if `careful`, else here with a deadline."""
+    if careful:
+        with Shield(function, crashed) as shielded:
+            yield shielded
+        return
+
+    def timed(item: Any) -> Any:
+        with deadline(60):
+            return function(item)
+
+    yield timed
+
+
+def _scan(job: ScanPart) -> None:
+    with _safely(scan, CRASH, job.careful) as safely:
+        answers = [safely(Scan(path, job.assume_view)) for path in job.paths]
+    said = [
+        {"refused": a.args} if isinstance(a, Refused) else {"facts": asdict(a)} for a in answers
+    ]
+    write_private(job.done, json.dumps(said, default=date.isoformat))
+
+
+def scanned(done: Path) -> list[Facts | Refused]:
+    """The answers of a `ScanPart`."""
+    days = {f.name for f in fields(Facts) if "date" in str(f.type)}
+    out: list[Facts | Refused] = []
+    for said in json.loads(done.read_text()):
+        if "refused" in said:
+            out.append(Refused(*said["refused"]))
+            continue
+        facts: dict[str, Any] = said["facts"]
+        dated: dict[str, Any] = {k: date.fromisoformat(facts[k]) for k in days if facts[k]}
+        out.append(Facts(**facts | dated))
+    return out
+
+
+def _members(done: Path) -> Path:
+    """Where the tar members of a part lie."""
+    return done.with_suffix(".members")
+
+
+def _make(job: MakePart) -> None:
+    fragment, used, failed = Fragment(_members(job.done)), [], []
+    with _safely(make, None, job.careful) as safely:
+        for n, choices in enumerate(job.works):
+            chosen, done, why = _first_readable(choices, job, safely)
+            failed += [[n, i, *refused.args] for i, refused in enumerate(why)]
+            used.append(chosen)
+            if chosen is not None and done.pixels is not None:
+                facts = choices[chosen].facts
+                digest = hashlib.sha256(done.pixels.tobytes()).hexdigest()
+                sample = Sample(**facts, applied=done.applied, pixels_sha256=digest)
+                fragment.add(sample, done.pixels)
+    fragment.close()
+    said = {"sha256": sha256_file(_members(job.done)), "rows": fragment.rows}
+    write_private(job.done, json.dumps(said | {"used": used, "failed": failed}))
+
+
+def _first_readable(
+    choices: tuple[Choice, ...], job: MakePart, safely: Callable[[Job], Done | None]
+) -> tuple[int | None, Any, list[Refused]]:
+    """The number of the first choice that gives a picture, the picture, and why others did not."""
+    failed: list[Refused] = []
+    for n, choice in enumerate(choices):
+        done = safely(Job((choice.path,), job.pixels, job.size, job.assume_view, job.screen))
+        if done is not None and done.used is not None:
+            return n, done, failed
+        failed.append(CRASH if done is None else done.failed[0])
+    return None, None, failed
+
+
+def _seal(job: SealPart) -> None:
+    parts = [json.loads(path.read_text()) for path in job.parts]
+    path = job.out / shard_name(job.split, job.shard)
+    fragments = [_members(p) for p in job.parts]
+    said: dict[str, Any] = {"shard": None, "rows": []}
+    if any(part["rows"] for part in parts):
+        rows: list[list[Row]] = [part["rows"] for part in parts]
+        shard, sealed = seal(path, job.split, list(zip(fragments, rows, strict=True)))
+        said = {"shard": shard.model_dump(), "rows": sealed}
+    said["parts"] = [{k: part[k] for k in ("used", "failed")} for part in parts]
+    write_private(job.done, json.dumps(said))
+    for file in (*fragments, *job.parts):
+        file.unlink()
+
+
+def sealed(done: Path) -> tuple[Shard | None, list[Row], list[dict[str, Any]]]:
+    """What a `SealPart` came to: the shard (None if nothing was readable), rows, and its parts."""
+    said = json.loads(done.read_text())
+    return said["shard"] and Shard(**said["shard"]), said["rows"], said["parts"]
+
+
+def is_whole(done: Path) -> bool:
+    """Whether a part of an earlier attempt is there, all of it."""
+    try:
+        said = json.loads(done.read_text())
+        return sha256_file(_members(done)) == said["sha256"]
+    except (OSError, ValueError, KeyError):
+        return False

@@ -49,5 +49,6 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def packed(site: Path, key_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("packed") / "asan"
-    pack(site, out, size=32, shard_samples=8, key_file=key_file, workers=1, echo=lambda _: None)
+    quiet = {"key_file": key_file, "workers": 1, "echo": lambda _: None}
+    pack(site, out, size=32, shard_samples=8, screen=False, **quiet)
     return out

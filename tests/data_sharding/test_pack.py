@@ -39,7 +39,9 @@ def command(capsys):
 
 
 def quiet(site: Path, out: Path, **options) -> Manifest:
-    return pack(site, out, **{"size": 32, "workers": 1, "echo": lambda _: None, **options})
+    return pack(
+        site, out, **{"size": 32, "workers": 1, "screen": False, "echo": lambda _: None, **options}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +89,7 @@ def messy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def messy_run(messy: Path) -> tuple[Path, str]:
     out = messy.parent / "shards"
     ran = subprocess.run(
-        [sys.executable, "-m", "data_sharding", "pack", messy, out, "--size", "32"],
+        [sys.executable, "-m", "data_sharding", "pack", messy, out, "--size", "32", "--no-screen"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

@@ -76,14 +76,16 @@ def test_a_damaged_part_is_made_again(big_site, key_file, undisturbed, tmp_path,
     def stop(*_):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as m, pytest.raises(KeyboardInterrupt):
+    quiet = {"key_file": key_file, "workers": 1, "echo": lambda _: None, **OPTIONS}
+    with monkeypatch.context() as m:
         m.setattr(assemble, "_collect", stop)  # as if killed once all shards were sealed
-        pack(big_site, out, key_file=key_file, workers=1, echo=lambda _: None, **OPTIONS)
+        with pytest.raises(KeyboardInterrupt):
+            pack(big_site, out, **quiet)
     assert not (out / "manifest.json").exists()
     sealed = sorted(out.glob("*.tar"))
     sealed[0].write_bytes(sealed[0].read_bytes()[:-1024])
     sealed[1].unlink()
     said: list[str] = []
-    pack(big_site, out, key_file=key_file, workers=1, echo=said.append, **OPTIONS)
+    pack(big_site, out, **quiet | {"echo": said.append})
     assert contents(out) == undisturbed
     assert any(line.startswith("going on") for line in said)

@@ -146,6 +146,7 @@ def li2026_1(measurement: Measurement) -> Verdict:
     T <= -2.5 osteoporosis (1); T > -2.5 not osteoporosis (0). Older than 40 years, PA radiograph
     and DXA within 6 months, the first qualifying pair of a patient with several. The paper does
     not say what it did with excluded vertebrae; T-scores are taken as reported.
+    Source: Li Zhijian et al., osteoporosis from chest radiographs, a multicenter study, 1.1.
     """
     found = lowest(measurement.t_scores)
     if found is None:
@@ -165,6 +166,7 @@ def face2bone_1(measurement: Measurement) -> Verdict:
     counts only with at least 2 evaluable vertebrae (the paper follows ISCD). Its Z-score rule is
     for people its inclusion criteria leave out, and so never applies. No interval is stated: 180
     days is our choice.
+    Source: Liang et al., Face2Bone, Participants and Diagnostic criteria.
     """
     refused = _not_for_face2bone(measurement)
     return refused or _three_bands(measurement, "osteopenia", normal_at_minus_one=False)

@@ -1,8 +1,10 @@
 """A DXA-paired site: a folder with radiographs and two tables, read as it comes.
 
     SITE/dicom/**       radiographs; any name, any extension (without dicom/, all of SITE is tried)
-    SITE/dxa.csv        patient_id, exam_date, lumbar_spine_t, femoral_neck_t, total_hip_t
-    SITE/clinical.csv   patient_id, sex, birth_date, height_cm, weight_kg   (optional)
+    SITE/dxa.csv        patient_id, exam_date, lumbar_spine_t, femoral_neck_t, total_hip_t, ...
+    SITE/clinical.csv   patient_id, sex, birth_date, height_cm, weight_kg, ...   (optional)
+
+columns.py has every column with its unit and range (``python -m data_sharding columns``).
 
 Rows and files that are no use go to the ledger; a table that cannot be read at all is an error.
 """
@@ -10,22 +12,24 @@ Rows and files that are no use go to the ledger; a table that cannot be read at 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+from data_sharding.columns import CLINICAL, DXA, check, names
 from data_sharding.dicom import Facts
 from data_sharding.ledger import Exclusion, Ledger, Refused
 from data_sharding.schema import DXA_SITES
 from data_sharding.tables import Row, Table, parse_date, parse_decimal, read_table
 
 T_COLUMNS = tuple(f"{site}_t" for site in DXA_SITES)
-DXA_COLUMNS = ("patient_id", "exam_date", *T_COLUMNS, *(f"{site}_bmd" for site in DXA_SITES))
-CLINICAL_COLUMNS = ("patient_id", "sex", "birth_date", "height_cm", "weight_kg")
+Z_COLUMNS = tuple(f"{site}_z" for site in DXA_SITES)
+DXA_COLUMNS = names(DXA)
+CLINICAL_COLUMNS = names(CLINICAL)
 _SEX = {"f": "F", "female": "F", "w": "F", "m": "M", "male": "M"}
-_RANGES = {"height_cm": (50, 250), "weight_kg": (15, 400)}
 
 
 @dataclass(frozen=True)
@@ -123,57 +127,64 @@ def take_radiographs(
 def read_dxa(path: Path, site: Site, ledger: Ledger) -> None:
     """Read dxa.csv into `site.dxa`.
 
-    One bad T-score costs its row: the lowest of three cannot be known from two. Rows of one
+    One bad value costs its row: the lowest of three T-scores cannot be known from two. Rows of one
     patient and day are joined if they measure different sites, and all refused if they differ.
 
     Raises:
         ValueError: the table as a whole cannot be read; names the file and what to change.
     """
-    table = read_table(path, ("patient_id", "exam_date"), DXA_COLUMNS)
-    if not any(column in table.columns for column in T_COLUMNS):
+    table = read_table(path, names(DXA, required=True), DXA_COLUMNS)
+    if not any(column in table.columns for column in (*T_COLUMNS, *Z_COLUMNS)):
         raise ValueError(f"{path.name}: no column {', '.join(T_COLUMNS)}. At least one is needed.")
     ledger.notes.extend(table.notes)
+    wrong = check(table, DXA)
     out: list[Exclusion] = []
-    good: dict[tuple[str, date], list[tuple[Row, dict[str, Decimal | None]]]] = {}
-    for row in table.rows:
-        patient = row.get("patient_id")
-        if patient:
-            site.patients.add(patient)
-        read = _dxa_row(table, row)
+    good: dict[tuple[str, date], list[tuple[Row, Dxa]]] = {}
+    for n, row in enumerate(table.rows):
+        if row.get("patient_id"):
+            site.patients.add(row.get("patient_id"))
+        read = wrong.get(n) or _dxa_row(table, row)
         if isinstance(read, Refused):
             out.append(_row_out(table, row, read))
-            continue
-        good.setdefault((patient, read[0]), []).append((row, read[1]))
+        else:
+            good.setdefault((read.patient, read.day), []).append((row, read))
     n_out = 0
-    for (patient, day), rows in good.items():
-        kept, dropped = _join(table, rows)
+    for rows in good.values():
+        joined, dropped = _join(table, rows)
         out += dropped
         n_out += len(rows) - len(dropped)
-        if kept:
-            site.dxa.setdefault(patient, []).append(Dxa(patient, day, tuple(kept.items())))
+        if joined:
+            site.dxa.setdefault(joined.patient, []).append(joined)
     ledger.step("dxa.csv rows", "row", len(table.rows), n_out, out)
 
 
-def _dxa_row(table: Table, row: Row) -> tuple[date, dict[str, Decimal | None]] | Refused:
-    if row.problem:
-        return Refused(row.problem, "")
-    if not row.get("patient_id"):
-        return Refused("no_identifier", "column patient_id")
-    day = parse_date(row.get("exam_date"))
-    if day is None:
-        return Refused("bad_date", "column exam_date", row.get("exam_date"))
-    scores: dict[str, Decimal | None] = {}
-    for dxa_site, column in zip(DXA_SITES, T_COLUMNS, strict=True):
-        text = row.get(column)
-        score = parse_decimal(text, table.decimal_comma) if text else None
-        if text and score is None:
-            return Refused("bad_t_score", f"column {column}", text)
-        if score is not None and abs(score) > 10:
-            return Refused("t_score_out_of_range", f"column {column}", text)
-        scores[dxa_site] = score
-    if all(score is None for score in scores.values()):
+def _dxa_row(table: Table, row: Row) -> Dxa | Refused:
+    """The examination of a row whose cells have passed the checks."""
+
+    def measured(kind: str) -> tuple[tuple[str, Decimal | None], ...]:
+        cells = ((site, row.get(f"{site}_{kind}")) for site in DXA_SITES)
+        return tuple((s, parse_decimal(c, table.decimal_comma) if c else None) for s, c in cells)
+
+    t, z, bmd = measured("t"), measured("z"), measured("bmd")
+    if not any(score is not None for _, score in (*t, *z)):
         return Refused("no_t_score", "all sites are empty")
-    return day, scores
+    day = parse_date(row.get("exam_date"))
+    assert day is not None  # checked
+    left_out = parse_vertebrae(row.get("excluded_vertebrae"))
+    dxa = Dxa(row.get("patient_id"), day, t, z, bmd, left_out)
+    if len(left_out) == 4 and _has_spine(dxa):
+        why = "column excluded_vertebrae: a lumbar spine value of no vertebra"
+        return Refused("bad_value", why, row.get("excluded_vertebrae"))
+    return dxa
+
+
+def parse_vertebrae(text: str) -> tuple[str, ...]:
+    """The vertebrae that 'L2', 'L1 L3', 'L1,L2' or 'L1-L3' name, in order."""
+    found: set[int] = set()
+    for first, last in re.findall(r"L([1-4])(?:\s*[-\u2013]\s*L?([1-4]))?", text.upper()):
+        low, high = sorted((int(first), int(last or first)))
+        found.update(range(low, high + 1))
+    return tuple(f"L{n}" for n in sorted(found))
 
 
 def _row_out(table: Table, row: Row, why: Refused) -> Exclusion:
@@ -182,38 +193,55 @@ def _row_out(table: Table, row: Row, why: Refused) -> Exclusion:
     return Exclusion(item, row.get("patient_id"), why.reason, evidence, why.detail)
 
 
-def _join(
-    table: Table, rows: list[tuple[Row, dict[str, Decimal | None]]]
-) -> tuple[dict[str, Decimal | None], list[Exclusion]]:
+def _join(table: Table, rows: list[tuple[Row, Dxa]]) -> tuple[Dxa | None, list[Exclusion]]:
     """Rows of one patient and day as one examination, and those that do not count."""
-    joined = dict(rows[0][1])
+    joined = rows[0][1]
     dropped: list[Exclusion] = []
-    for n, (row, scores) in enumerate(rows[1:], 1):
-        if any(scores == earlier for _, earlier in rows[:n]):
+    for n, (row, dxa) in enumerate(rows[1:], 1):
+        if any(dxa == earlier for _, earlier in rows[:n]):
             dropped.append(_row_out(table, row, Refused("duplicate_row", "")))
             continue
-        for place, score in scores.items():
-            if score is None:
-                continue
-            if joined[place] not in (None, score):
-                lines = ", ".join(str(r.line) for r, _ in rows)
-                why = Refused("conflicting_rows", f"rows {lines} give different T-scores")
-                return {}, [_row_out(table, r, why) for r, _ in rows]
-            joined[place] = score
+        merged = _merge(joined, dxa)
+        if merged is None:
+            lines = ", ".join(str(r.line) for r, _ in rows)
+            why = Refused("conflicting_rows", f"rows {lines} give different values")
+            return None, [_row_out(table, r, why) for r, _ in rows]
+        joined = merged
     return joined, dropped
+
+
+def _merge(a: Dxa, b: Dxa) -> Dxa | None:
+    """Two rows of one examination that measure different sites as one; None if they contradict."""
+    if a.excluded_vertebrae != b.excluded_vertebrae:
+        spines = [dxa for dxa in (a, b) if _has_spine(dxa) or dxa.excluded_vertebrae]
+        if len(spines) > 1:
+            return None
+    merged = []
+    for of_a, of_b in ((a.t_scores, b.t_scores), (a.z_scores, b.z_scores), (a.bmd, b.bmd)):
+        pairs = [(site, x, y) for (site, x), (_, y) in zip(of_a, of_b, strict=True)]
+        if any(x is not None and y is not None and x != y for _, x, y in pairs):
+            return None
+        merged.append(tuple((site, y if x is None else x) for site, x, y in pairs))
+    left_out = a.excluded_vertebrae or b.excluded_vertebrae
+    return Dxa(a.patient, a.day, merged[0], merged[1], merged[2], left_out)
+
+
+def _has_spine(dxa: Dxa) -> bool:
+    return any(values[0][1] is not None for values in (dxa.t_scores, dxa.z_scores, dxa.bmd))
 
 
 def read_clinical(path: Path, site: Site, ledger: Ledger) -> None:
     """Read clinical.csv into `site.clinical`. Raises ValueError as `read_dxa` does."""
-    table = read_table(path, ("patient_id",), CLINICAL_COLUMNS)
+    table = read_table(path, names(CLINICAL, required=True), CLINICAL_COLUMNS)
     ledger.notes.extend(table.notes)
+    wrong = check(table, CLINICAL)
     out: list[Exclusion] = []
     of_patient: dict[str, list[tuple[Row, Clinical]]] = {}
-    for row in table.rows:
+    for n, row in enumerate(table.rows):
         patient = row.get("patient_id")
         if patient:
             site.patients.add(patient)
-        read = _clinical_row(table, row)
+        read = wrong.get(n) or _clinical_row(table, row)
         if isinstance(read, Refused):
             out.append(_row_out(table, row, read))
         else:
@@ -230,21 +258,15 @@ def read_clinical(path: Path, site: Site, ledger: Ledger) -> None:
 
 
 def _clinical_row(table: Table, row: Row) -> Clinical | Refused:
-    if row.problem:
-        return Refused(row.problem, "")
-    if not row.get("patient_id"):
-        return Refused("no_identifier", "column patient_id")
-    sex = row.get("sex").lower()
-    if sex and sex not in _SEX and sex not in ("o", "u", "unknown", "other"):
-        return Refused("bad_value", "column sex", row.get("sex"))
-    born = parse_date(row.get("birth_date"))
-    if row.get("birth_date") and born is None:
-        return Refused("bad_date", "column birth_date", row.get("birth_date"))
-    sizes: dict[str, float | None] = {}
-    for column, (low, high) in _RANGES.items():
-        text = row.get(column)
-        number = parse_decimal(text, table.decimal_comma) if text else None
-        if text and (number is None or not low <= number <= high):
-            return Refused("bad_value", f"column {column}, {low} to {high} are taken", text)
-        sizes[column] = None if number is None else float(number)
-    return Clinical(_SEX.get(sex, ""), born, sizes["height_cm"], sizes["weight_kg"])
+    """What a row says of a patient, whose cells have passed the checks."""
+    sex = _SEX.get(row.get("sex").lower(), "")
+    stated = row.get("menopausal").lower()
+    menopausal = next((state for state in ("pre", "post") if stated.startswith(state)), "")
+    if menopausal and sex == "M":
+        return Refused("bad_value", "column menopausal: of a man", row.get("menopausal"))
+    sizes = {
+        column: parse_decimal(row.get(column), table.decimal_comma)
+        for column in ("height_cm", "weight_kg")
+    }
+    height, weight = (None if n is None else float(n) for n in sizes.values())
+    return Clinical(sex, parse_date(row.get("birth_date")), height, weight, menopausal)

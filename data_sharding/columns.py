@@ -265,9 +265,8 @@ def check(table: Table, columns: tuple[Column, ...]) -> dict[int, Refused]:
 def _refusal(table: Table, n: int, failed: list[tuple[Column, int]]) -> Refused:
     column, at = failed[0]
     rule = column.rules[at]
-    evidence = f"column {column.name}" + (f", {rule.words}" if rule.words else "")
-    if len(failed) > 1:
-        evidence += f"; also {', '.join(c.name for c, _ in failed[1:])}"
+    also = f" (also {', '.join(c.name for c, _ in failed[1:])})" if len(failed) > 1 else ""
+    evidence = f"column {column.name}{also}" + (f", {rule.words}" if rule.words else "")
     return Refused(rule.reason, evidence, table.rows[n].get(column.name)[:200])
 
 

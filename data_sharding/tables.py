@@ -17,6 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from pathlib import Path
 
 #: A table larger than this is not read: NIH's has 8 MiB, CheXpert's 24.
@@ -198,6 +199,7 @@ def _row(line: int, place: dict[str, int], columns: tuple[str, ...], cells: list
     return Row(line, values, place)
 
 
+@lru_cache(maxsize=16384)
 def parse_date(text: str) -> date | None:
     """YYYY-MM-DD, YYYY/MM/DD, YYYY.MM.DD or YYYYMMDD, with or without a time; else None.
 
@@ -222,6 +224,7 @@ def parse_age(text: str) -> float | None:
     return int(found[1]) / per_year[found[2]]
 
 
+@lru_cache(maxsize=16384)  # a table has many cells and few different numbers
 def parse_decimal(text: str, decimal_comma: bool = False) -> Decimal | None:
     """An exact decimal number, None if it is not one. A typographic minus is a minus."""
     text = text.strip().replace("\u2212", "-")

@@ -163,6 +163,13 @@ REASONS = {
     "unreadable": "the file cannot be read",
     "no_patient_id": "the header names no patient",
     "duplicate_file": "a copy of another file (same SOP instance)",
+    # files, by what the picture looks like
+    "under_exposed": "under-exposed: washed out to white, or drowned in noise",
+    "over_exposed": "over-exposed: burnt out to black",
+    "looks_lateral": "looks like a lateral view",
+    "looks_turned": "looks turned or upside down",
+    "looks_inverted": "looks like a negative",
+    "looks_not_chest": "does not look like a frontal chest radiograph",
     "same_bytes": "a copy of another file (same bytes)",
     "not_photo": "not a JPEG or PNG photograph",
     "heic": "a HEIC photograph, which no free decoder here reads: export as JPEG",
@@ -205,6 +212,7 @@ REASONS = {
     "undated": "a picture without a date",
     "not_in_metadata": "not in the metadata",
     "finding": "has a finding (only 'No Finding' is taken)",
+    "support_devices": "a support device in the picture",
     "over_age": "too old",
     "age_implausible": "an age no person has",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from data_sharding.cxr import blank_reason, to_model
+from data_sharding.cxr import centre, to_model
 from data_sharding.decode import check_size
 from data_sharding.dicom import Facts, read_facts, read_pixels
+from data_sharding.display import grey
 from data_sharding.ledger import Refused
 
 
@@ -37,12 +38,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """`used`: number of the file that was read, None if none; `failed`: those before it."""
+    """`used`: number of the file that was read, None if none; `failed`: those before it.
+
+    `shown`: uint16 [h, w], no side above 512: every k-th grey level of the whole picture as a
+    person sees it, before truncation, over 0..65535; black is also where the header says padding.
+    """
 
     used: int | None
     pixels: npt.NDArray[np.uint8] | None
     applied: tuple[str, ...]
     failed: tuple[Refused, ...]
+    shown: npt.NDArray[np.uint16] | None = None
 
 
 def scan(job: Scan) -> Facts | Refused:
@@ -61,19 +67,24 @@ def make(job: Job) -> Done:
     for n, path in enumerate(job.paths):
         try:
             if job.kind == "dicom":
-                picture = read_pixels(Path(path), job.assume_view)
-                grey, applied = picture.pixels, picture.applied
+                picture = read_pixels(Path(path), job.assume_view).display
             else:
-                grey, applied = read_png(Path(path))
-            blank = blank_reason(grey)
-            if blank:
-                raise Refused("blank", blank)
+                levels, steps = read_png(Path(path))
+                picture = replace(grey(levels), applied=steps)
+            middle = centre(picture)
+            if middle.blank:
+                raise Refused("blank", middle.blank)
+            pixels, shown = to_model(picture, middle, job.size), picture.shown()
+            # what the picture itself says against its use is to be asked here, of both
         except Refused as e:
             failed.append(e)
             continue
-        pixels = to_model(grey, job.size)
-        steps = (*applied, "truncated to the central 50%", f"area-averaged to {job.size}")
-        return Done(n, pixels, steps, tuple(failed))
+        steps = (
+            *picture.applied,
+            "truncated to the central 50%",
+            f"area-averaged to {job.size}",
+        )
+        return Done(n, pixels, steps, tuple(failed), shown)
     return Done(None, None, (), tuple(failed))
 
 

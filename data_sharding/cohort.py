@@ -231,9 +231,9 @@ def _work(
             verdict=verdict,
             height_cm=known.height_cm,
             weight_kg=known.weight_kg,
-            vendor=getattr(facts, "manufacturer", ""),
+            vendor=facts.manufacturer,
             day=facts.date,
-            study_uid=getattr(facts, "study_uid", ""),
+            study_uid=facts.study_uid,
         )
     return Work(patient, tuple(candidates.values()))
 

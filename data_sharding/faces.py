@@ -144,6 +144,7 @@ def _copy(header: Header, patients: set[str], seen: dict[str, str]) -> Refused |
 def _facts(patient: str, day: date | None) -> Facts:
     return Facts(
         sop_uid="",
+        study_uid="",
         patient_id=patient,
         modality=MODALITY,
         body_part="",
@@ -152,6 +153,8 @@ def _facts(patient: str, day: date | None) -> Facts:
         birth_date=None,
         age=None,
         sex="",
+        manufacturer="",
+        model="",
     )
 
 

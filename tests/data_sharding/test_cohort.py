@@ -25,6 +25,7 @@ def picture(patient: str, day: int | None = 0, uid: str = "", **rest: Any) -> Ra
         **{"sop_uid": uid or f"1.{patient}.{day}", "patient_id": patient, "modality": "DX"},
         **{"body_part": "CHEST", "view": "PA", "birth_date": date(1950, 1, 1), "age": None},
         **{"date": None if day is None else DAY + timedelta(day), "sex": "F"},
+        **{"study_uid": f"2.{patient}", "manufacturer": "Maker", "model": "M1"},
     }
     return Radiograph(item, f"/site/{item}", Facts(**(facts | rest)))
 
@@ -91,7 +92,7 @@ def test_the_first_pair_in_time_where_the_policy_says_so():
     works, _ = cohort(site_of(pictures, examinations), "li2026/1")
     first = works["p"].candidates[0]
     assert (first.days_to_dxa, first.verdict.label if first.verdict else None) == (120, 1)
-    assert first.day == DAY
+    assert (first.day, first.vendor, first.study_uid) == (DAY, "Maker", "2.p")
     works, _ = cohort(site_of(pictures, examinations), "li2026/1", study="closest")
     assert works["p"].candidates[0].days_to_dxa == 1
     # the very first picture is out of its window: the first that qualifies is taken

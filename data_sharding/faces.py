@@ -23,13 +23,25 @@ from datetime import date
 from pathlib import Path
 
 from data_sharding.cohort import FACE
+from data_sharding.columns import Column, Rule, check, names
 from data_sharding.dicom import Facts
 from data_sharding.ledger import Exclusion, Ledger, Refused
 from data_sharding.photos import Header, read_header
 from data_sharding.sources import Radiograph, Site, files_under, read_clinical, read_dxa
 from data_sharding.tables import Row, Table, parse_date, read_table
 
-PHOTO_COLUMNS = ("file", "patient_id", "photo_date")
+PHOTOS = (
+    Column(
+        *("file", "path under photos/ or the study, or a name that occurs once", "text"),
+        *("P0001/front.jpg", (Rule("no_identifier", lambda text, _: bool(text)),)),
+        required=True,
+    ),
+    Column("patient_id", "as in dxa.csv; empty: the folder under photos/", "text", "P0001"),
+    Column(
+        *("photo_date", "day of the photograph; empty: that of its EXIF", "YYYY-MM-DD"),
+        *("2024-04-01", (Rule("bad_date", lambda t, _: not t or parse_date(t) is not None),)),
+    ),
+)
 #: DICOM's modality for photographs taken by an ordinary camera.
 MODALITY = "XC"
 
@@ -166,16 +178,16 @@ def _whose(folder: Path, files: list[Path], site: Site, ledger: Ledger) -> dict[
         return {
             path: _Said(name) if name else _Said(refused=unnamed) for path, name in folders.items()
         }
-    table = read_table(folder / "photos.csv", ("file",), PHOTO_COLUMNS)
+    table = read_table(folder / "photos.csv", names(PHOTOS, required=True), names(PHOTOS))
     ledger.notes.extend(table.notes)
-    names = _names(folder, files)
+    called, wrong = _names(folder, files), check(table, PHOTOS)
     rows: dict[Path, list[tuple[Row, _Said]]] = {}
     out: list[Exclusion] = []
-    for row in table.rows:
+    for n, row in enumerate(table.rows):
         if row.get("patient_id"):
             site.patients.add(row.get("patient_id"))
-        path = names.get(row.get("file").replace("\\", "/").removeprefix("./"))
-        read = _row(row, path, folders)
+        path = called.get(row.get("file").replace("\\", "/").removeprefix("./"))
+        read = _row(row, path, folders, wrong.get(n))
         if read.refused:
             out.append(_row_out(table, row, read.refused))
         if path is not None:
@@ -189,20 +201,13 @@ def _whose(folder: Path, files: list[Path], site: Site, ledger: Ledger) -> dict[
     return {path: said.get(path, _Said(refused=lone)) for path in files}
 
 
-def _row(row: Row, path: Path | None, folders: dict[Path, str]) -> _Said:
-    if row.problem:
-        return _Said(refused=Refused(row.problem, ""))
-    if path is None:
-        reason = "no_image_file" if row.get("file") else "no_identifier"
-        return _Said(refused=Refused(reason, "column file", row.get("file")))
-    patient = row.get("patient_id") or folders[path]
-    if not patient:
-        return _Said(refused=Refused("no_identifier", "column patient_id"))
-    day = parse_date(row.get("photo_date"))
-    if row.get("photo_date") and day is None:
-        bad = Refused("bad_date", "column photo_date", row.get("photo_date"))
-        return _Said(patient, refused=bad)
-    return _Said(patient, day)
+def _row(row: Row, path: Path | None, folders: dict[Path, str], wrong: Refused | None) -> _Said:
+    patient = row.get("patient_id") or (folders[path] if path else "")
+    if wrong is None and path is None:
+        wrong = Refused("no_image_file", "column file", row.get("file"))
+    if wrong is None and not patient:
+        wrong = Refused("no_identifier", "column patient_id")
+    return _Said(patient, parse_date(row.get("photo_date")), wrong)
 
 
 def _agreed(table: Table, rows: list[tuple[Row, _Said]], out: list[Exclusion]) -> _Said:
@@ -234,6 +239,6 @@ def _folder_patient(folder: Path, path: Path) -> str:
 def _names(folder: Path, files: list[Path]) -> dict[str, Path]:
     """What photos.csv may call each file: under photos/, under the study, or a name of its own."""
     count = Counter(path.name for path in files)
-    names = {path.name: path for path in files if count[path.name] == 1}
-    names |= {path.relative_to(folder).as_posix(): path for path in files}
-    return names | {path.relative_to(folder / "photos").as_posix(): path for path in files}
+    found = {path.name: path for path in files if count[path.name] == 1}
+    found |= {path.relative_to(folder).as_posix(): path for path in files}
+    return found | {path.relative_to(folder / "photos").as_posix(): path for path in files}

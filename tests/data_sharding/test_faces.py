@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from data_sharding.cohort import dxa_cohort
@@ -198,3 +201,46 @@ def test_tables_that_are_none(study):
     assert any("no clinical.csv" in note for note in ledger.notes)
     (study / "dxa.csv").unlink()
     assert not is_face_study(study)
+
+
+CELLS = st.sampled_from(
+    [
+        "a.jpg",
+        "P1/b.jpg",
+        "../dxa.csv",
+        "P1",
+        "P2",
+        "",
+        "2024-04-01",
+        "31/12/2024",
+        '"',
+        "\x00",
+        "한",
+    ]
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.lists(CELLS, min_size=1, max_size=5), max_size=6), st.sampled_from(",;\t"))
+def test_any_photos_csv_is_read_to_the_last_row_or_refused_whole(study, rows, delimiter):
+    save(study / "photos/a.jpg", 1)
+    save(study / "photos/P1/b.jpg", 2)
+    lines = [["file", "patient_id", "photo_date"], *rows]
+    (study / "photos.csv").write_text("\n".join(delimiter.join(line) for line in lines))
+    try:
+        site, ledger, _ = read(study)  # checks every sum
+    except ValueError:
+        return
+    assert len(site.radiographs) + len(reasons(ledger, "file")) == 2
+
+
+def test_a_folder_whose_name_is_no_text(study):
+    name = os.fsdecode(b"Kim \xff")
+    save(study / "photos" / name / "a.jpg", 1, "2024:04:02 08:00:00")
+    site, ledger, found = read(study)
+    assert found == {f"photos/{name}/a.jpg": (name, date(2024, 4, 2))}
+    face = policy("face2bone/1")
+    assert dxa_cohort(site, face, face.rules, ledger) == []
+    assert ledger.to_csv(lambda kind, text: f"{kind} {len(text)}")

@@ -233,10 +233,12 @@ def describe(found: Policy) -> list[str]:
         lines.append(f"  sites required: {', '.join(found.required)}")
     if found.min_vertebrae:
         lines.append(f"  lumbar spine counts with {found.min_vertebrae} evaluable vertebrae")
-    each = "".join(f", {days} at {source}" for source, days in rules.windows)
     age = f"{rules.min_age:g} years and older" if rules.min_age else "any age"
     lines.append(
-        f"  pairing: view {rules.view}, {age}, within {rules.window_days} days{each}, "
+        f"  pairing: view {rules.view}, {age}, within {rules.window_days} days, "
         f"the {rules.study} pair"
     )
+    if rules.windows:
+        each = ", ".join(f"{days} at {source}" for source, days in rules.windows)
+        lines.append(f"  days at sources of these names: {each}")
     return lines

@@ -150,14 +150,14 @@ def test_the_policy_sees_the_age_at_the_dxa():
 
 
 def test_clinical_is_believed_before_the_header():
-    clinical = {"p": Clinical(sex="F", birth_date=date(1980, 1, 1), menopausal="pre")}
+    clinical = {"p": Clinical(sex="F", birth_date=date(1960, 1, 1), menopausal="pre")}
     z: dict[str, Any] = {"z_scores": (("total_hip", Decimal("-1.9")),)}
     site = site_of([picture("p", sex="M")], [dxa("p", 0, **z)], clinical)
     works, _ = cohort(site, "z-score/1")
     first = works["p"].candidates[0]
     assert first.verdict is not None
     assert (first.sex, first.verdict.label) == ("F", 3)
-    assert first.age == pytest.approx(40.4, abs=0.1)
+    assert first.age == pytest.approx(60.4, abs=0.1)
 
 
 def test_everyone_who_is_out_has_the_reason_of_the_step():

@@ -200,7 +200,8 @@ def _photo(image: ImageFile.ImageFile) -> Photo:
     if isinstance(turn, int) and turn in _TURN:
         rgb = rgb.transpose(_TURN[turn])
         applied.append(f"turned upright (EXIF orientation {turn})")
-    pixels = np.array(rgb, np.uint8)
+    pixels = np.asarray(rgb)
+    assert pixels.dtype == np.uint8
     if min(pixels.shape[:2]) < 16:
         raise Refused("blank", f"only {pixels.shape[1]}x{pixels.shape[0]} pixels")
     if int(pixels.max()) - int(pixels.min()) < 2:
@@ -229,7 +230,7 @@ def _rgb(image: Image.Image, applied: list[str]) -> Image.Image:
             rgba = Image.alpha_composite(black, rgba)
             applied.append("transparent parts on black")
         return rgba.convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _to_srgb(rgb: Image.Image, grey: bool, profile: bytes, applied: list[str]) -> Image.Image:

@@ -124,7 +124,7 @@ def _arrange(file: File, data: npt.NDArray[np.uint8], shape: Any, bits: int) -> 
     return values.reshape(shape)
 
 
-def _rle(file: File, stream: bytes, shape: Any, bits: int) -> Codes:
+def _rle(file: File, stream: bytes | memoryview, shape: Any, bits: int) -> Codes:
     """Run lengths (PS3.5 G): imagecodecs gives planes of samples, one after the other."""
     import imagecodecs  # half the import time of this folder; uncompressed sites never pay it
 
@@ -142,7 +142,7 @@ def _rle(file: File, stream: bytes, shape: Any, bits: int) -> Codes:
     return values.reshape(shape)
 
 
-def _inflate(file: File, stream: bytes, shape: Any, bits: int) -> Codes:
+def _inflate(file: File, stream: bytes | memoryview, shape: Any, bits: int) -> Codes:
     """Deflated frames (PS3.5 A.4.12): never inflated past the declared pixels."""
     need = _bytes(int(np.prod(shape)), bits)
     data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream, need)
@@ -151,7 +151,7 @@ def _inflate(file: File, stream: bytes, shape: Any, bits: int) -> Codes:
     return _arrange(file, np.frombuffer(bytearray(data), np.uint8), shape, bits)
 
 
-def _coded(stream: bytes, syntax: str, shape: tuple[int, ...]) -> Codes:
+def _coded(stream: bytes | memoryview, syntax: str, shape: tuple[int, ...]) -> Codes:
     """The numbers in a JPEG, JPEG-LS, JPEG 2000 or HTJ2K stream, integers of at most 16 bits."""
     codec = _CODECS.get(syntax)
     if codec is None:

@@ -26,8 +26,8 @@ class Coded:
     bits: int
 
 
-def frame(data: bytes) -> bytes:
-    """The one frame in a pixel element: its fragments after the offset table, joined.
+def frame(data: bytes) -> bytes | memoryview:
+    """The one frame in a pixel element: its fragments after the offset table, joined if several.
 
     Raises:
         Refused: truncated, or undecodable where there are no fragments.
@@ -43,10 +43,10 @@ def frame(data: bytes) -> bytes:
         raise Refused(*(("undecodable", "no fragments") if data else ("truncated", "no pixels")))
     if not any(pieces[1:]):
         raise Refused("truncated", "no encoded pixels")
-    return b"".join(pieces[1:])
+    return pieces[1] if len(pieces) == 2 else b"".join(pieces[1:])
 
 
-def coded(data: bytes) -> Coded | None:
+def coded(data: bytes | memoryview) -> Coded | None:
     """Size, channels and bits that a JPEG, JPEG-LS or JPEG 2000 stream declares; None if unseen."""
     if data[:2] == b"\xff\xd8":
         return _jpeg(data)
@@ -63,7 +63,7 @@ def coded(data: bytes) -> Coded | None:
     return Coded(y - top, x - left, channels, max(bits, default=0))
 
 
-def _jpeg(data: bytes) -> Coded | None:
+def _jpeg(data: bytes | memoryview) -> Coded | None:
     at = 2
     while at + 10 <= len(data):
         if data[at] != 0xFF:
@@ -79,7 +79,7 @@ def _jpeg(data: bytes) -> Coded | None:
     return None
 
 
-def _codestream(data: bytes) -> int:
+def _codestream(data: bytes | memoryview) -> int:
     """Where the code stream of a JP2 file starts: in the box jp2c; -1 if there is none."""
     if data[4:8] != b"jP  ":
         return -1

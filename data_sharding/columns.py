@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from data_sharding.ledger import Refused
 from data_sharding.schema import DXA_SITES
@@ -209,12 +209,14 @@ def names(columns: tuple[Column, ...], required: bool = False) -> tuple[str, ...
 @cache
 def schema(columns: tuple[Column, ...], decimal_comma: bool = False) -> pa.DataFrameSchema:
     """The pandera schema of a table whose cells are all text, '' where they say nothing."""
+    import pandas as pd
     import pandera.pandas as pa
 
     def column_check(rule: Rule) -> pa.Check:
-        def fits(cells: Any) -> Any:  # each different cell once: 80,000 rows have few
-            known = {text: rule.fits(text, decimal_comma) for text in cells.unique()}
-            return cells.map(known).astype(bool)
+        def fits(cells: pd.Series) -> pd.Series:  # each different cell once: rows have few
+            texts = cells.tolist()
+            known = {text: rule.fits(text, decimal_comma) for text in set(texts)}
+            return pd.Series([known[text] for text in texts], cells.index, dtype=bool)
 
         return pa.Check(fits, name=rule.reason, error=rule.reason)
 

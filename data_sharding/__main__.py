@@ -11,8 +11,7 @@ import pandas as pd
 import typer
 
 from data_sharding.ledger import NothingUsable
-from data_sharding.policies import POLICIES
-from data_sharding.schema import REASONS, Manifest
+from data_sharding.schema import REASONS, Manifest, write_atomic
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,7 +27,7 @@ python -m data_sharding pack data/nih shards/nih
 python -m data_sharding info shards/asan
 """,
 )
-Site = Annotated[Path, typer.Argument(help="Folder with dxa.csv, or with NIH's Data_Entry*.csv.")]
+Site = Annotated[Path, typer.Argument(help="A hospital's folder, or a public set's.")]
 Folder = Annotated[Path, typer.Argument(help="A packed dataset.")]
 
 
@@ -38,7 +37,7 @@ def pack(
     out: Annotated[Path, typer.Argument(help="Folder for the shards; OUT.private gets the key.")],
     role: Annotated[str, typer.Option(help="internal, external or public.")] = "",
     name: Annotated[str, typer.Option(help="Source name [the folder's].")] = "",
-    kind: Annotated[str, typer.Option(help="auto, dxa or nih.")] = "auto",
+    kind: Annotated[str, typer.Option(help="auto, dxa, face, nih or chexpert.")] = "auto",
     size: Annotated[int, typer.Option(help="Side of the picture, pixels.")] = 512,
     window_days: Annotated[
         int | None, typer.Option(help="Most days between picture and DXA [the policy's].")
@@ -48,21 +47,27 @@ def pack(
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
     view: Annotated[list[str] | None, typer.Option(help="[PA; NIH: PA and AP]")] = None,
     assume_view: Annotated[str, typer.Option(help="View of files that do not say.")] = "",
-    policy: Annotated[str, typer.Option(help="Label policy; see `policies`.")] = "ospenscreen/1",
+    policy: Annotated[
+        str, typer.Option(help="See `policies` [ospenscreen/1; faces: face2bone/1].")
+    ] = "",
     screen: Annotated[bool, typer.Option(help="Refuse what does not look like a chest.")] = True,
     shard_samples: Annotated[int, typer.Option(help="Samples in one tar.")] = 256,
     workers: Annotated[int, typer.Option(help="Processes [one per core].")] = 0,
     on_ray: Annotated[bool, typer.Option("--on-ray", help="Ray tasks on all nodes.")] = False,
     key_file: Annotated[Path | None, typer.Option(help="64 hex digits [made at first].")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace what is in OUT.")] = False,
+    show_paths: Annotated[
+        bool, typer.Option("--show-paths", help="Name files and quote cells, as only you may read.")
+    ] = False,
 ) -> None:
     """Pack a folder into shards. Running it again returns at once if nothing changed.
 
     \b
     A DXA-paired site:  SITE/dicom/**, SITE/dxa.csv, SITE/clinical.csv (optional)
-      dxa.csv           patient_id,exam_date,lumbar_spine_t,femoral_neck_t,total_hip_t
-      clinical.csv      patient_id,sex,birth_date,height_cm,weight_kg
+    A face study:       SITE/photos/**, SITE/photos.csv (optional), dxa.csv, clinical.csv
     NIH ChestX-ray14:   DIR/images/*.png, DIR/Data_Entry*.csv (.gz too, both editions)
+    CheXpert:           DIR/train.csv, DIR/valid.csv, DIR/train/patient00001/...
+    `python -m data_sharding columns` says what is in each table.
 
     \b
     python -m data_sharding pack data/asan shards/asan
@@ -92,6 +97,7 @@ def pack(
         on_ray=on_ray,
         key_file=key_file,
         fresh=fresh,
+        show_paths=show_paths,
         echo=typer.echo,
     )
 
@@ -139,23 +145,118 @@ def verify(folder: Folder) -> None:
 
 
 @app.command()
-def ledger(folder: Folder) -> None:
+def ledger(
+    folder: Folder,
+    picture: Annotated[Path | None, typer.Option(help="Draw it, too: an SVG file.")] = None,
+) -> None:
     """The flow of a dataset: what went in, what came out, and why the rest did not.
 
     \b
     python -m data_sharding ledger shards/asan
+    python -m data_sharding ledger shards/asan --picture flow.svg
     """
-    for box in Manifest.load(folder).flow:
-        typer.echo(f"{box.step}: {box.n_in} {box.unit}s in, {box.n_out} out")
-        for reason, count in box.excluded.items():
-            typer.echo(f"  {count:6d}  {REASONS.get(reason, reason)}")
+    from data_sharding import flow
+
+    manifest = Manifest.load(folder)
+    for line in flow.table(manifest):
+        typer.echo(line)
+    if picture:
+        write_atomic(picture, flow.svg(manifest))
+        typer.echo(f"{picture}: the same as a picture")
 
 
 @app.command()
-def policies() -> None:
-    """The label policies: what each makes of a DXA measurement."""
-    for name, policy in sorted(POLICIES.items()):
-        typer.echo(f"{name}: {(policy.__doc__ or '').strip()}")
+def policies(
+    compare: Annotated[
+        tuple[str, str] | None, typer.Option(help="Two policies, on the tables of --site.")
+    ] = None,
+    site: Annotated[Path | None, typer.Option(help="Folder with dxa.csv.")] = None,
+    identify: Annotated[
+        bool, typer.Option("--identify", help="Print patient ids as they are.")
+    ] = False,
+) -> None:
+    """The label policies: what each makes of a DXA measurement; or where two disagree.
+
+    \b
+    python -m data_sharding policies
+    python -m data_sharding policies --compare ospenscreen/1 face2bone/1 --site data/asan
+    """
+    from data_sharding.compare import read_tables, report
+    from data_sharding.policies import FILTERS, POLICIES, describe, policy
+
+    if compare is None:
+        blocks = [describe(POLICIES[name]) for name in sorted(POLICIES)]
+        blocks += [
+            [name, *(f"  {line}" for line in FILTERS[name].splitlines())] for name in FILTERS
+        ]
+        typer.echo("\n\n".join("\n".join(block) for block in blocks))
+        return
+    if site is None:
+        raise ValueError("--compare needs --site, a folder with dxa.csv")
+    first, second = (policy(name) for name in compare)
+    paired, _ = read_tables(site)
+    for line in report(paired, first, second, str if identify else None):
+        typer.echo(line)
+
+
+@app.command()
+def columns() -> None:
+    """The columns of every table that is read: meaning, unit, range, an example."""
+    from data_sharding.columns import describe
+
+    typer.echo(describe())
+
+
+@app.command()
+def count(
+    table: Annotated[Path, typer.Argument(help="NIH's or CheXpert's table, .gz or not.")],
+    min_age: Annotated[float, typer.Option(help="Years.")] = 50,
+    view: Annotated[list[str] | None, typer.Option(help="[PA and AP]")] = None,
+) -> None:
+    """What the public filter (public-normal/1) makes of a metadata table, without any picture.
+
+    \b
+    python -m data_sharding count nih/Data_Entry_2017_v2020.csv.gz --view PA
+    """
+    from data_sharding.public import NormalRules, flow_of_table
+
+    views = tuple(v.upper() for v in view or ()) or NormalRules().views
+    for step, patients in flow_of_table(table, NormalRules(min_age=min_age, views=views)):
+        typer.echo(f"{step.step}: {step.n_in} in, {step.n_out} out, of {patients} patients")
+        for reason, n in step.excluded.items():
+            typer.echo(f"  {n:6d}  {REASONS[reason]}")
+
+
+@app.command()
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Packed datasets, and last the result.")],
+    name: Annotated[str, typer.Option(help="Of the result [its folder's].")] = "",
+) -> None:
+    """Several datasets that were packed alike as one. Splits stay as they are.
+
+    \b
+    python -m data_sharding merge shards/asan shards/seoul shards/both
+    """
+    from data_sharding.rearrange import merge as run
+
+    run(folders[:-1], folders[-1], name or folders[-1].name, typer.echo)
+
+
+@app.command()
+def split(
+    folder: Folder,
+    out: Annotated[Path, typer.Argument(help="Folder for the result.")],
+    fractions: Annotated[str, typer.Option(help="Shares of the patients; they sum to 1.")],
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+) -> None:
+    """A dataset with its patients split anew, stratified by label, sex and age. Nothing is decoded.
+
+    \b
+    python -m data_sharding split shards/asan shards/asan-80 --fractions train=0.8,test=0.2
+    """
+    from data_sharding.rearrange import split as run
+
+    run(folder, out, fractions, seed, typer.echo)
 
 
 @app.command()

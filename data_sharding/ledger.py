@@ -124,16 +124,25 @@ class Ledger:
             writer.writerow([pseudonym(kind, name), unit, name, row.reason, row.detail])
         return out.getvalue()
 
-    def summary(self, examples: int = 3) -> list[str]:
-        """Lines for the user's terminal: each step, its reasons, a few files or rows of each."""
+    def summary(
+        self, pseudonym: Callable[[str, str], str], show_paths: bool = False, examples: int = 3
+    ) -> list[str]:
+        """Lines for the terminal or a job's log: each step, its reasons, a few items of each.
+
+        Files have their pseudonyms and no cell is quoted: a path or a cell may name a person.
+        `show_paths` shows both.
+        """
         lines = []
         shown: dict[tuple[str, str], list[str]] = defaultdict(list)
         for step, unit, row in self.rows:
             if unit == "patient" or row.reason in _EXPECTED:
                 continue
             if len(shown[step, row.reason]) < examples:
-                said = f"{row.evidence} {row.detail!r}" if row.detail else row.evidence
-                shown[step, row.reason].append(said if unit == "row" else f"{row.item} ({said})")
+                said = (
+                    f"{row.evidence} {row.detail!r}" if row.detail and show_paths else row.evidence
+                )
+                item = row.item if show_paths else pseudonym("item", row.item)
+                shown[step, row.reason].append(said if unit == "row" else f"{item} ({said})")
         for box in self.flow:
             lines.append(f"{box.step}: {box.n_in} {box.unit}s in, {box.n_out} out")
             for reason, count in box.excluded.items():

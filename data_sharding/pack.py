@@ -21,17 +21,21 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from data_sharding.assemble import Making, Written, write_samples
-from data_sharding.cohort import Work, image_step
-from data_sharding.gather import Gathered, gather_paired, gather_public, kind_of
+from data_sharding.cohort import FACE, Work, image_step
+from data_sharding.cxr import PIXELS
+from data_sharding.gather import Gathered, Kind, gather_paired, gather_public, kind_of
 from data_sharding.ledger import Exclusion, Ledger, NothingUsable
-from data_sharding.nih import NormalRules
 from data_sharding.policies import PUBLIC_POLICY, Rules, policy
 from data_sharding.pool import Crew, Here, Processes
 from data_sharding.private import Pseudonyms, load_key, only_one, private_folder, write_private
+from data_sharding.public import NormalRules
 from data_sharding.resume import already_packed, begin, finished, listing, unfinished
 from data_sharding.schema import REASONS, Manifest, Role, Split, sha256_file, write_atomic
 from data_sharding.shards import write_index
 from data_sharding.splits import FRACTIONS, assign, stratum
+
+#: How the pictures of each kind of source are read.
+_READ: dict[Kind, str] = {"dxa": "dicom", "face": "photo", "nih": "grey", "chexpert": "grey"}
 
 
 def pack(
@@ -40,7 +44,7 @@ def pack(
     *,
     role: Role | None = None,
     name: str | None = None,
-    kind: Literal["auto", "dxa", "nih"] = "auto",
+    kind: Literal["auto", "dxa", "face", "nih", "chexpert"] = "auto",
     size: int = 512,
     window_days: int | None = None,
     min_age: float | None = None,
@@ -48,13 +52,14 @@ def pack(
     seed: int = 0,
     views: Sequence[str] = (),
     assume_view: str = "",
-    label_policy: str = "ospenscreen/1",
+    label_policy: str = "",
     screen: bool = True,
     shard_samples: int = 256,
     workers: int | None = None,
     on_ray: bool = False,
     key_file: Path | None = None,
     fresh: bool = False,
+    show_paths: bool = False,
     echo: Callable[[str], Any] = print,
 ) -> Manifest:
     """Pack a site's folder into WebDataset shards at `out`; returns the manifest, written last.
@@ -72,13 +77,14 @@ def pack(
         seed: of the split.
         views: views taken; by default the policy's, for public sets PA and AP.
         assume_view: view of DICOM files that do not state one; '' refuses them.
-        label_policy: a name of `policies.POLICIES`.
+        label_policy: see `policies`; by default ospenscreen/1, for faces face2bone/1.
         screen: refuse pictures whose content is not a frontal chest (`screen.check`).
         shard_samples: samples in one tar.
         workers: processes; by default one for each core. 1 is this process.
         on_ray: Ray tasks on all nodes instead; `site` and `out` must be the same folders there.
         key_file: 64 hex digits; by default the private folder's own key, made at first.
         fresh: pack again even if `out` is complete.
+        show_paths: name files and quote cells in the summary, though they may name patients.
         echo: gets progress and the summary, line by line.
 
     Raises:
@@ -94,13 +100,16 @@ def pack(
         raise ValueError(f"{name!r}: not a name for a source. Give --name in letters, digits, -_.")
     if size < 16 or shard_samples < 1:
         raise ValueError("size is at least 16, shard-samples at least 1")
-    paired = found == "dxa"
+    paired = found in ("dxa", "face")
     wanted = tuple(v.upper() for v in views)
     if paired and len(wanted) > 1:
         raise ValueError(f"views {', '.join(wanted)}: a DXA-paired site is packed from one view")
     role = role or ("internal" if paired else "public")
-    judge = policy(label_policy)
-    rules = judge.rules.overridden(window_days, min_age, wanted[0] if wanted else None, study)
+    judge = policy(label_policy or ("face2bone/1" if found == "face" else "ospenscreen/1"))
+    view = FACE if found == "face" else wanted[0] if wanted else None
+    rules = judge.rules.overridden(window_days, min_age, view, study)
+    if paired and (rules.view == FACE) != (found == "face"):
+        raise ValueError(f"policy {judge.name}: for {rules.view} pictures; give --view PA")
     normal = NormalRules(
         min_age=50 if min_age is None else min_age, views=wanted or NormalRules().views
     )
@@ -109,7 +118,8 @@ def pack(
         **{"views": [rules.view] if paired else list(normal.views)},
         # 50 and 50.0 are one setting
         **{"min_age": float(rules.min_age if paired else normal.min_age)},
-        **{"shard_samples": shard_samples, "fractions": dict(FRACTIONS), "pixels": "cxr/1"},
+        **{"shard_samples": shard_samples, "fractions": dict(FRACTIONS)},
+        **{"pixels": "photo/1" if found == "face" else PIXELS},
     }
     if paired:
         settings |= {"window_days": rules.window(name), "study": rules.study}
@@ -121,7 +131,7 @@ def pack(
         **{"policy": judge.name if paired else PUBLIC_POLICY, "files": listing(site)},
     }
     how = Making(
-        *("dicom" if paired else "png", size, assume_view, screen, shard_samples),
+        *(_READ[found], size, assume_view, screen, shard_samples),
         *(name, inputs["policy"]),
     )
     with only_one(private):
@@ -137,7 +147,7 @@ def pack(
                     site, folder, judge, rules, name, assume_view, crew, ledger, echo
                 )
             else:
-                gathered = gather_public(site, normal, ledger)
+                gathered = gather_public(site, found, normal, ledger)
             if not gathered.works:
                 raise NothingUsable(_nothing(site, ledger))
             begin(out, folder)
@@ -155,7 +165,7 @@ def pack(
             policy=inputs["policy"],
             classes=judge.classes if paired else (),
             settings=settings,
-            image_shape=(size, size),
+            image_shape=(size, size, 3) if found == "face" else (size, size),
             key_id=pseudonym.key_id,
             shards=written.shards,
             index_sha256=index_sha256,
@@ -164,9 +174,10 @@ def pack(
         )
         manifest.save(out)
         finished(private)
-        for line in ledger.summary():
+        for line in ledger.summary(pseudonym, show_paths):
             echo(line)
-        echo(f"{out}: {_count(manifest)}. Private, keep: {private}")
+        echo(f"{out}: {_count(manifest)}")
+        echo(f"{private}: keep it private; items.csv says which file or row each item is")
         return manifest
 
 

@@ -14,10 +14,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from data_sharding.dicom import Facts
+from data_sharding.faces import scan_photo
 from data_sharding.ledger import Refused
+from data_sharding.photos import Header
 from data_sharding.pool import Shield, deadline
 from data_sharding.private import write_private
 from data_sharding.schema import Sample, Shard, Split, sha256_file
@@ -32,6 +34,7 @@ CRASH = Refused("undecodable", "the decoder crashed on it, or never came back")
 class ScanPart:
     """Files whose headers are wanted; the answers go to `done`."""
 
+    kind: Literal["dicom", "photo"]
     paths: tuple[str, ...]
     assume_view: str
     done: Path
@@ -100,26 +103,32 @@ def _safely(function: Callable[[Any], Any], crashed: Any, careful: bool) -> Iter
     yield timed
 
 
+def _header(item: tuple[str, str, str]) -> Facts | Header | Refused:
+    kind, path, assume_view = item
+    return scan_photo(Path(path)) if kind == "photo" else scan(Scan(path, assume_view))
+
+
 def _scan(job: ScanPart) -> None:
-    with _safely(scan, CRASH, job.careful) as safely:
-        answers = [safely(Scan(path, job.assume_view)) for path in job.paths]
+    with _safely(_header, CRASH, job.careful) as safely:
+        answers = [safely((job.kind, path, job.assume_view)) for path in job.paths]
     said = [
         {"refused": a.args} if isinstance(a, Refused) else {"facts": asdict(a)} for a in answers
     ]
     write_private(job.done, json.dumps(said, default=date.isoformat))
 
 
-def scanned(done: Path) -> list[Facts | Refused]:
-    """The answers of a `ScanPart`."""
-    days = {f.name for f in fields(Facts) if "date" in str(f.type)}
-    out: list[Facts | Refused] = []
-    for said in json.loads(done.read_text()):
+def scanned(job: ScanPart) -> list[Facts | Header | Refused]:
+    """The answers of a part that is done."""
+    kind = Header if job.kind == "photo" else Facts
+    days = {f.name for f in fields(kind) if "date" in str(f.type)}
+    out: list[Facts | Header | Refused] = []
+    for said in json.loads(job.done.read_text()):
         if "refused" in said:
             out.append(Refused(*said["refused"]))
             continue
         facts: dict[str, Any] = said["facts"]
         dated: dict[str, Any] = {k: date.fromisoformat(facts[k]) for k in days if facts[k]}
-        out.append(Facts(**facts | dated))
+        out.append(kind(**facts | dated))
     return out
 
 

@@ -71,21 +71,18 @@ class Fragment:
         self.size = 0
         self._file = path.open("wb")
 
-    def add(self, facts: Sample, pixels: npt.NDArray[np.uint8]) -> None:
-        """Append one sample."""
+    def add(self, sample: Sample, pixels: npt.NDArray[np.uint8]) -> None:
+        """Append the two members of one sample."""
         npy = npy_header(pixels.shape, str(pixels.dtype)) + np.ascontiguousarray(pixels).tobytes()
-        said = facts.model_dump(mode="json")
-        self.add_bytes({c: said.get(c) for c in INDEX_COLUMNS}, npy, canonical_json(said).encode())
-
-    def add_bytes(self, row: Row, npy: bytes, facts: bytes) -> None:
-        """Append the two members of one sample as they are; `row` gets their places."""
-        place = {"npy_size": len(npy), "json_size": len(facts)}
+        said = sample.model_dump(mode="json")
+        facts = canonical_json(said).encode()
+        place: Row = {"npy_size": len(npy), "json_size": len(facts)}
         for kind, data in (("npy", npy), ("json", facts)):
             place[f"{kind}_offset"] = self.size + tarfile.BLOCKSIZE
-            self.size += self._file.write(_header(f"{row['key']}.{kind}", len(data)))
+            self.size += self._file.write(_header(f"{sample.key}.{kind}", len(data)))
             self.size += self._file.write(data)
             self.size += self._file.write(b"\0" * (-len(data) % tarfile.BLOCKSIZE))
-        self.rows.append(row | place)
+        self.rows.append({c: said.get(c) for c in INDEX_COLUMNS} | place)
 
     def close(self, end: bool = False) -> None:
         """Close the file; with `end`, as a whole tar, flushed to disk."""
@@ -172,22 +169,14 @@ class ShardWriter:
 
     def add(self, sample: Sample, pixels: npt.NDArray[np.uint8]) -> None:
         """Append one sample; a change of split or a full tar opens the next one."""
-        self._of(sample.split).add(sample, pixels)
-
-    def add_bytes(self, row: Row, npy: bytes, facts: bytes) -> None:
-        """Append one sample of another dataset, its members unchanged."""
-        self._of(row["split"]).add_bytes(row, npy, facts)
-
-    def _of(self, split: Split) -> Fragment:
-        """The fragment that takes the next sample of `split`."""
         full = self._open is not None and len(self._open.rows) == self.per_shard
-        if self._open is None or full or split != self._split:
+        if self._open is None or full or sample.split != self._split:
             self._finish()
-            number = self._number.get(split, 0)
-            self._number[split] = number + 1
-            self._split, self._name = split, shard_name(split, number)
+            number = self._number.get(sample.split, 0)
+            self._number[sample.split] = number + 1
+            self._split, self._name = sample.split, shard_name(sample.split, number)
             self._open = Fragment(self._temporary)
-        return self._open
+        self._open.add(sample, pixels)
 
     def _finish(self) -> None:
         if self._open is None or self._split is None:

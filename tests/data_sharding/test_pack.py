@@ -141,15 +141,21 @@ def test_the_next_radiograph_replaces_an_unreadable_one(messy_run):
     assert 23 in days  # of TWO: 20 December to 12 January
 
 
-def test_the_terminal_names_files_and_rows_and_no_patients(messy_run):
+def test_the_terminal_names_rows_and_columns_and_nothing_that_may_name_a_patient(messy_run):
     out, said = messy_run
-    assert "dicom/notes.dcm" in said
-    assert "dxa.csv row 14, column lumbar_spine_t 'abc'" in said
-    for who in ("TEXT-T", "UNDATED", "HOSP-0003"):
-        assert who not in said
+    assert "dxa.csv row 14, column lumbar_spine_t" in said
+    for text in ("notes.dcm", "abc", "TEXT-T", "UNDATED", "HOSP-0003"):
+        assert text not in said  # file names and cells are free text
     packed = b"".join(p.read_bytes() for p in out.iterdir())
     for who in (b"HOSP-0", b"TEXT-T", b"Secret", b"1.2.3.4.", b"19500101", b"2020-01", b"20200101"):
         assert who not in packed
+
+
+def test_paths_and_cells_are_shown_to_whoever_asks(messy, messy_run, tmp_path):
+    said: list[str] = []
+    quiet(messy, tmp_path / "o", show_paths=True, echo=said.append)
+    assert "dicom/notes.dcm" in "\n".join(said)
+    assert "dxa.csv row 14, column lumbar_spine_t 'abc'" in "\n".join(said)
 
 
 def test_the_private_folder_says_what_each_item_is(messy_run):

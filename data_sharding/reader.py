@@ -1,38 +1,44 @@
 """Read a packed dataset by sample number: O(1), memory-mapped, zero-copy.
 
     from data_sharding.reader import ShardDataset
-    data = ShardDataset(Path("shards/asan"), split="train")
+    data = ShardDataset("shards/asan", split="train")   # or s3://bucket/shards/asan
     data.image(0)   # uint8 [512, 512], a view of the file
     data.sample(0)  # the facts beside it
 
-Offsets come from ``index.parquet``, which may be damaged or hostile: every one is checked against
-the file before it is used, and nothing is ever unpickled.
+A shard is hashed before anything in it is used (`data_sharding.stamps` remembers), and one that is
+not what was packed is named. Offsets come from ``index.parquet``, which may be damaged or hostile:
+every one is checked against the file before it is used, and nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import math
 import mmap
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_sharding.cache import Cache
 from data_sharding.schema import INDEX_COLUMNS, Manifest, Sample, sha256_file
+from data_sharding.stamps import is_intact
+from data_sharding.store import open_place, plain_name
+from data_sharding.tarcheck import MAX_JSON, check_tar, npy_header
 
+__all__ = ["ShardDataset", "member_path", "npy_header", "read_index", "verify"]
 
-def npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
-    """The first bytes of an ``.npy`` of this shape and dtype, C order, format 1.0."""
-    out = io.BytesIO()
-    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
-    np.lib.format.write_array_header_1_0(
-        out, {"descr": descr, "fortran_order": False, "shape": tuple(shape)}
-    )
-    return out.getvalue()
+#: Bytes of mapped files that one dataset keeps in a process's memory. They are the page cache's and
+#: cost nothing to give back, but count as the process's own wherever memory is watched.
+RESIDENT = 64 << 20
+#: The kernel maps this much around a page that is touched.
+AROUND = 64 << 10
 
 
 def member_path(folder: Path, name: str) -> Path:
@@ -41,99 +47,182 @@ def member_path(folder: Path, name: str) -> Path:
     Raises:
         ValueError: `name` would leave the folder.
     """
-    if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
-        raise ValueError(f"{folder}/manifest.json names {name!r}, which is not a file beside it")
-    return folder / name
+    return folder / plain_name(folder, name)
 
 
 class ShardDataset:
-    """The samples of a packed dataset, or of one split of it. Row i of `index` is sample i."""
+    """The samples of a packed dataset, or of one split of it. Row i of `index` is sample i.
 
-    def __init__(self, folder: Path | str, split: str | None = None) -> None:
-        """Open `folder`; no shard is touched until its first sample is asked for.
+    `folder` is where the manifest lies; for an object store that is a folder of the cache, without
+    the shards. `shards` int32 [N] says for each sample which of `manifest.shards` it lies in.
+    """
+
+    def __init__(
+        self, place: Path | str, split: str | None = None, cache: Cache | None = None
+    ) -> None:
+        """Open the dataset at `place`; no shard is touched until its first sample is asked for.
+
+        Args:
+            place: a folder, or a URL that fsspec knows.
+            split: one split only; None is all of them.
+            cache: for a URL; by default the user's.
 
         Raises:
             ValueError: no manifest, an index that does not fit it, or an empty or unknown split.
         """
-        self.folder = Path(folder)
-        self.manifest = Manifest.load(self.folder)
-        index = read_index(self.folder, self.manifest)
-        if split is not None:
-            there = sorted(set(index["split"]))
-            index = index.loc[index["split"] == split]
-            if index.empty:
-                raise ValueError(f"{self.folder}: no split {split!r}; it has {', '.join(there)}")
+        self.folder, self._store = open_place(place, cache)
         self.split = split
-        self.index: pd.DataFrame = index.reset_index(drop=True)
-        if self.manifest.image_dtype != "uint8":
-            raise ValueError(f"{self.folder}: pictures of {self.manifest.image_dtype}, not uint8")
-        self._dtype = np.dtype(np.uint8)
-        self._shape = tuple(self.manifest.image_shape)
-        self._header = npy_header(self._shape, self.manifest.image_dtype)
-        self._count = int(np.prod(self._shape))
-        self._shards = self.index["shard"].tolist()
-        self._npy = self.index[["npy_offset", "npy_size"]].to_numpy(np.int64)
-        self._json = self.index[["json_offset", "json_size"]].to_numpy(np.int64)
-        self._maps: dict[str, mmap.mmap] = {}
+        self.manifest = Manifest.load(self.folder)
+        shape, dtype = tuple(self.manifest.image_shape), self.manifest.image_dtype
+        if dtype != "uint8":
+            raise ValueError(f"{self.folder}: pictures of {dtype}, not uint8")
+        if not shape or min(shape) < 1 or math.prod(shape) > 1 << 31:
+            raise ValueError(f"{self.folder}: pictures of {shape} are none")
+        self._shape, self._count = shape, math.prod(shape)
+        self._header = npy_header(shape, dtype)
+        self._size = len(self._header) + self._count
+        self._index: pd.DataFrame | None = self._read_index()
+        names = [s.path for s in self.manifest.shards]
+        self.shards = np.asarray(pd.Categorical(self._index["shard"], names).codes, np.int32)
+        self._npy = self._index[["npy_offset", "npy_size"]].to_numpy(np.int64)
+        self._json = self._index[["json_offset", "json_size"]].to_numpy(np.int64)
+        self._keys = pa.array(self._index["key"], pa.string())
+        self._maps: dict[int, tuple[Path, mmap.mmap]] = {}
+        self._seen, self._resident = bytearray(len(self)), 0
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.shards)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A map does not survive a trip to another process; it is opened again there on demand.
-        return {**self.__dict__, "_maps": {}}
+        # A map does not survive a trip to another process; it is opened again there on demand. The
+        # index would, but loader workers do not look at it.
+        gone = {"_maps": {}, "_index": None, "_seen": bytearray(len(self)), "_resident": 0}
+        return self.__dict__ | gone
+
+    @property
+    def index(self) -> pd.DataFrame:
+        """The table of facts, `INDEX_COLUMNS`."""
+        if self._index is None:
+            self._index = self._read_index()
+        return self._index
+
+    @property
+    def remote(self) -> bool:
+        """Whether the shards come from an object store."""
+        return self._store is not None
+
+    def key(self, i: int) -> str:
+        """The key of sample `i`; quicker than by `index`."""
+        return self._keys[i].as_py()
 
     def image(self, i: int) -> npt.NDArray[np.uint8]:
-        """Picture `i`, uint8 [H, W]: a read-only view of the mapped file, no copy.
+        """Picture `i`, uint8 [H, W] or [H, W, 3]: a read-only view of the mapped file, no copy.
 
         Raises:
-            ValueError: the bytes are not an array of the manifest's shape and dtype.
+            ValueError: the shard is not what was packed, or the bytes are not an array of the
+                manifest's shape and dtype.
         """
         offset, size = self._npy[i].tolist()
-        data = self._map(self._shards[i])
+        data = self._map(self.shards.item(i))
         start = offset + len(self._header)
         if (
             offset < 0
-            or size != len(self._header) + self._count * self._dtype.itemsize
+            or size != self._size
             or offset + size > len(data)
             or data[offset:start] != self._header
         ):
             raise ValueError(
-                f"{self.folder / self._shards[i]}: sample {self.index['key'][i]} is not a "
-                f"{self.manifest.image_dtype} array of {self._shape} at byte {offset}. "
-                "Run `python -m data_sharding verify`."
+                f"{self._name(i)} is not a {self.manifest.image_dtype} array of {self._shape} "
+                f"at byte {offset}. Run `python -m data_sharding verify`."
             )
-        flat = np.frombuffer(data, self._dtype, self._count, start)
-        return flat.reshape(self._shape)
+        if not self._seen[i]:
+            self._touch(i)
+        return np.frombuffer(data, np.uint8, self._count, start).reshape(self._shape)
 
     def sample(self, i: int) -> Sample:
         """The facts of sample `i`.
 
         Raises:
-            ValueError: the bytes are not a sample's JSON.
+            ValueError: the shard is not what was packed, or the bytes are not a sample's JSON.
         """
         offset, size = self._json[i].tolist()
-        data = self._map(self._shards[i])
-        where = f"{self.folder / self._shards[i]}: sample {self.index['key'][i]}"
-        if offset < 0 or size < 2 or offset + size > len(data):
-            raise ValueError(f"{where} lies outside of the file")
+        data = self._map(self.shards.item(i))
+        if offset < 0 or not 2 <= size <= MAX_JSON or offset + size > len(data):
+            raise ValueError(f"{self._name(i)} has facts that lie outside of the file")
         try:
             return Sample.model_validate_json(data[offset : offset + size])
         except ValueError as e:
-            raise ValueError(f"{where} has no readable facts: {e}") from e
+            raise ValueError(f"{self._name(i)} has no readable facts: {e}") from e
 
-    def _map(self, name: str) -> mmap.mmap:
-        """The mapped shard, opened on its first use."""
-        found = self._maps.get(name)
+    def check_cache(self, shards: int) -> None:
+        """ValueError if they come from an object store and the cache cannot hold this many."""
+        need = sum(sorted((s.bytes for s in self.manifest.shards), reverse=True)[:shards])
+        if self._store is not None and need > self._store.cache.limit:
+            raise ValueError(
+                f"{self._store.url}: {shards} shards are in use at a time, {need} bytes, and the "
+                f"cache holds {self._store.cache.limit}. Set OSTEORAY_CACHE_GIB or data.spread."
+            )
+
+    def prefetch(self, rows: npt.NDArray[np.int64]) -> None:
+        """Begin to fetch the shards of these samples, if they come from an object store."""
+        if self._store is not None:
+            missing = set(self.shards[rows].tolist()) - set(self._maps)
+            shards = [self.manifest.shards[n] for n in sorted(missing)]
+            self._store.prefetch(shards, self._shape, self.manifest.image_dtype)
+
+    def _read_index(self) -> pd.DataFrame:
+        index = read_index(self.folder, self.manifest)
+        if self.split is not None:
+            there = sorted(set(index["split"]))
+            index = index.loc[index["split"] == self.split]
+            if index.empty:
+                raise ValueError(
+                    f"{self.folder}: no split {self.split!r}; it has {', '.join(there)}"
+                )
+        return index.reset_index(drop=True)
+
+    def _name(self, i: int) -> str:
+        where = self._store.url if self._store else self.folder
+        return f"{where}/{self.manifest.shards[self.shards[i]].path}: sample {self.key(i)}"
+
+    def _touch(self, i: int) -> None:
+        """Count the pages of picture `i`, and give all back when there are too many."""
+        if self._resident > RESIDENT:
+            for _, data in self._maps.values():
+                data.madvise(mmap.MADV_DONTNEED)  # views stay good: the kernel maps them again
+            self._seen, self._resident = bytearray(len(self)), 0
+        self._seen[i] = 1
+        self._resident += self._size + AROUND
+
+    def _map(self, number: int) -> mmap.mmap:
+        """The mapped shard, proven and opened on its first use."""
+        found = self._maps.get(number)
         if found is None:
-            path = member_path(self.folder, name)
-            declared = next(s.bytes for s in self.manifest.shards if s.path == name)
-            if not path.is_file() or path.stat().st_size != declared:
-                raise ValueError(f"{path}: missing or not {declared} bytes long. Pack again.")
-            with path.open("rb") as f:
-                found = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
-            self._maps[name] = found
-        return found
+            # What the cache has given up keeps its bytes on the disk while it is mapped.
+            gone = [n for n, (path, _) in self._maps.items() if self.remote and not path.exists()]
+            for n in gone:
+                del self._maps[n]
+            path, file = self._open(number)
+            with file:
+                found = path, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._maps[number] = found
+        return found[1]
+
+    def _open(self, number: int) -> tuple[Path, BufferedReader]:
+        shard = self.manifest.shards[number]
+        if self._store is not None:
+            return self._store.open(shard, self._shape, self.manifest.image_dtype)
+        path = member_path(self.folder, shard.path)
+        if not path.is_file() or not path.stat().st_size == shard.bytes > 0:
+            raise ValueError(f"{path}: missing or not {shard.bytes} bytes long. Pack again.")
+        file = path.open("rb")
+        if not is_intact(path, file, shard.sha256):
+            file.close()
+            raise ValueError(
+                f"{path}: not the bytes that were packed (sha256 differs); nothing in it is used. "
+                "Pack again, or fetch this file again."
+            )
+        return path, file
 
 
 def read_index(folder: Path, manifest: Manifest) -> pd.DataFrame:
@@ -163,19 +252,48 @@ def read_index(folder: Path, manifest: Manifest) -> pd.DataFrame:
 def verify(folder: Path) -> list[str]:
     """What is wrong with a packed dataset: one line a file, naming it; an empty list if nothing.
 
-    Reads every byte (sha256).
+    Reads every byte (sha256), every tar's structure, and compares the index with both.
 
     Raises:
         ValueError: there is no readable manifest.
     """
     manifest = Manifest.load(folder)
-    wanted = [(s.path, s.sha256) for s in manifest.shards]
-    wanted += [(manifest.index, manifest.index_sha256), (manifest.ledger, manifest.ledger_sha256)]
     wrong = []
-    for name, sha256 in wanted:
+    for name, sha256 in (
+        *((s.path, s.sha256) for s in manifest.shards),
+        (manifest.index, manifest.index_sha256),
+        (manifest.ledger, manifest.ledger_sha256),
+    ):
         path = member_path(folder, name)
         if not path.is_file():
             wrong.append(f"{path}: missing")
         elif sha256_file(path) != sha256:
             wrong.append(f"{path}: not the bytes that were packed (sha256 differs)")
+    if not wrong:
+        wrong += _verify_content(folder, manifest)
+    return wrong
+
+
+def _verify_content(folder: Path, manifest: Manifest) -> list[str]:
+    """What is wrong with files that are those of the manifest: hostile tars, a false index."""
+    try:
+        index = read_index(folder, manifest)
+    except ValueError as e:
+        return [str(e)]
+    wrong = []
+    of_shard = dict(list(index.groupby("shard", sort=False)))
+    columns = ["key", "npy_offset", "npy_size", "json_offset", "json_size"]
+    for shard in manifest.shards:
+        path = folder / shard.path
+        try:
+            found = check_tar(path, manifest.image_shape, manifest.image_dtype, shard.samples)
+        except ValueError as e:
+            wrong.append(str(e))
+            continue
+        there = [
+            (m["npy"].key, m["npy"].offset, m["npy"].size, m["json"].offset, m["json"].size)
+            for m in found
+        ]
+        if there != list(of_shard[shard.path][columns].itertuples(index=False, name=None)):
+            wrong.append(f"{path}: {manifest.index} says its samples lie elsewhere")
     return wrong

@@ -84,6 +84,14 @@ def pack_pictures(
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The user's cache, here and in every process started from here."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["OSTEORAY_CACHE"] = str(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def packs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Three packed datasets of 48x48 pictures: internal, external, public."""

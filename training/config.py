@@ -16,11 +16,12 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -44,21 +45,31 @@ def home() -> Path:
     return Path(os.environ.get("OSTEORAY_HOME", "demo")).absolute()
 
 
-class Paths(Section):
-    """Packed datasets (folders with a manifest.json) and the folder for runs."""
+def _place(value: Any) -> Any:
+    return Path(value) if isinstance(value, str) and "://" not in value else value
 
-    internal: Path = Field(default_factory=lambda: home() / "shards" / "asan")
-    public: Path | None = Field(default_factory=lambda: home() / "shards" / "public")
-    external: tuple[Path, ...] = Field(default_factory=lambda: (home() / "shards" / "north",))
+
+#: A packed dataset: a folder, or a URL that fsspec knows (a Path would lose one of its slashes).
+Place = Annotated[Path | str, BeforeValidator(_place)]
+
+
+class Paths(Section):
+    """Packed datasets (folders or URLs with a manifest.json) and the folder for runs."""
+
+    internal: Place = Field(default_factory=lambda: home() / "shards" / "asan")
+    public: Place | None = Field(default_factory=lambda: home() / "shards" / "public")
+    external: tuple[Place, ...] = Field(default_factory=lambda: (home() / "shards" / "north",))
     runs: Path = Field(default_factory=lambda: home() / "runs")
 
     @model_validator(mode="after")
     def _absolute(self) -> Paths:
         # Ray workers have another working directory.
+        def absolute(place: Path | str | None) -> Path | str | None:
+            return place.absolute() if isinstance(place, Path) else place
+
         for name in ("internal", "public", "runs"):
-            value = getattr(self, name)
-            object.__setattr__(self, name, value.absolute() if value else value)
-        object.__setattr__(self, "external", tuple(p.absolute() for p in self.external))
+            object.__setattr__(self, name, absolute(getattr(self, name)))
+        object.__setattr__(self, "external", tuple(absolute(p) for p in self.external))
         return self
 
 
@@ -128,6 +139,23 @@ class Pseudo(Section):
     p_lbm: float = Field(default=0.75, gt=0.5, le=1)
 
 
+#: Shards shuffled together where they are fetched over a network and nothing else is asked for.
+REMOTE_SPREAD = 16
+
+
+class Data(Section):
+    """The order in which samples are served; part of what decides the result."""
+
+    stratify: bool = Field(
+        default=True, description="each batch holds the labelled classes in their proportion"
+    )
+    spread: int | None = Field(
+        default=None,
+        ge=0,
+        description="shards shuffled together; 0 is all; by default 0, or 16 from object stores",
+    )
+
+
 class Compute(Section):
     """Where it runs. It changes only the order of floating-point sums in what is learnt.
 
@@ -167,10 +195,19 @@ class Config(Section):
     teacher: Stage
     pseudo: Pseudo = Pseudo()
     student: Student
+    data: Data = Data()
     operating_point: Literal["youden", "half"] = "youden"
     paths: Paths = Field(default_factory=Paths)
     compute: Compute = Compute()
     track: Track = Track()
+
+    @property
+    def spread(self) -> int:
+        """Shards shuffled together, 0 for all: as set, or as the places of the data ask for."""
+        if self.data.spread is not None:
+            return self.data.spread
+        read = (self.paths.internal, self.paths.public)
+        return REMOTE_SPREAD if any("://" in str(p) for p in read) else 0
 
     def identity(self, manifests: Mapping[str, str]) -> str:
         """SHA-256 over what decides the result: settings and manifest hashes, by name.
@@ -178,6 +215,7 @@ class Config(Section):
         A weights file counts by its hash, wherever it lies.
         """
         decided = self.model_dump(mode="json", exclude={"paths", "compute", "track"})
+        decided["data"]["spread"] = self.spread
         if self.model.sha256:
             decided["model"].pop("pretrained")
         text = canonical_json({"config": decided, "manifests": dict(manifests)})

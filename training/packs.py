@@ -13,6 +13,7 @@ import pandas as pd
 
 from data_sharding.reader import read_index
 from data_sharding.schema import Manifest
+from data_sharding.store import open_place
 from training.config import Config
 
 #: Splits that are learnt from (proxy labels included), and those that judge.
@@ -41,7 +42,8 @@ def open_packs(config: Config) -> dict[str, Pack]:
     if config.pseudo.enabled and config.paths.public:
         wanted.append(("public", config.paths.public))
     packs: dict[str, Pack] = {}
-    for role, path in wanted:
+    for role, place in wanted:
+        path = open_place(place)[0]
         manifest = Manifest.load(path)
         if manifest.role != role:
             raise ValueError(f"{path}: packed as {manifest.role}, but named as paths.{role}")

@@ -103,7 +103,10 @@ def train_stage(
         teacher = teacher.to(world.device).requires_grad_(False)
         task = Distil(teacher, config.student.temperature, config.student.alpha)
     stream = Stream(
-        groups, slots, preprocessor, stage.augment, seed, world, view, config.compute.loader_workers
+        *(groups, slots, preprocessor, stage.augment, seed, world, view),
+        loader_workers=config.compute.loader_workers,
+        stratify=config.data.stratify,
+        spread=config.spread,
     )
     label = _labels(tune)
 
@@ -149,9 +152,9 @@ def slots_of(batch: int, proxy_share: float, groups: list[Group]) -> tuple[int, 
 
     Stratified: the proxies' classes come as often as in the labelled group, whatever the teacher's
     thresholds let through (they act on the classes unequally, by design). A class without proxies
-    leaves its places to the labelled group.
+    leaves its places to the labelled group, which always has one.
     """
-    proxies = round(batch * proxy_share)
+    proxies = min(round(batch * proxy_share), batch - 1)
     positive = round(proxies * float(groups[0].labels.mean()))
     slots = [(proxies - positive, positive)[int(g.labels[0])] for g in groups[1:]]
     return (batch - sum(slots), *slots)

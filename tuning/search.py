@@ -27,6 +27,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from data_sharding.schema import Manifest, canonical_json
+from data_sharding.store import open_place
 from training.config import Config, override
 from training.launch import complete, launch, prepare
 from training.recipes import recipe
@@ -59,7 +60,8 @@ class Sweep:
         data = {"internal": base.paths.internal}
         if base.pseudo.enabled and base.paths.public:
             data["public"] = base.paths.public
-        identity = base.identity({role: Manifest.load(path).hash for role, path in data.items()})
+        hashes = {role: Manifest.load(open_place(p)[0]).hash for role, p in data.items()}
+        identity = base.identity(hashes)
         fixed = sorted(c.partition("=")[0] for c in changes)
         text = canonical_json([identity, fixed])
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import pickle
 import shutil
 import tarfile
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 import webdataset
 
+from data_sharding import reader, stamps
 from data_sharding.reader import ShardDataset, npy_header, verify
 from data_sharding.schema import INDEX_COLUMNS, Manifest, Sample
 from data_sharding.shards import ShardWriter, write_index
@@ -29,6 +31,18 @@ def forge_index(folder: Path, change) -> None:
     sha256 = write_index(folder, change(index).to_dict("records"))
     manifest = Manifest.load(folder)
     manifest.model_copy(update={"index_sha256": sha256}).save(folder)
+
+
+def forge_shard(folder: Path, number: int, at: int, data: bytes) -> None:
+    """Write into a shard, with a manifest that vouches for it."""
+    manifest = Manifest.load(folder)
+    shard = manifest.shards[number]
+    raw = bytearray((folder / shard.path).read_bytes())
+    raw[at : at + len(data)] = data
+    (folder / shard.path).write_bytes(raw)
+    shards = list(manifest.shards)
+    shards[number] = shard.model_copy(update={"sha256": hashlib.sha256(raw).hexdigest()})
+    manifest.model_copy(update={"shards": tuple(shards)}).save(folder)
 
 
 def test_every_sample_is_what_the_tar_holds(packed):
@@ -148,13 +162,11 @@ def test_other_arrays_and_pickles_are_refused(copy, array):
     data = ShardDataset(copy)
     out = io.BytesIO()
     np.save(out, array, allow_pickle=True)
-    shard = copy / data.index["shard"][0]
-    raw = bytearray(shard.read_bytes())
     at, size = int(data.index["npy_offset"][0]), int(data.index["npy_size"][0])
-    raw[at : at + size] = out.getvalue()[:size].ljust(size, b"\0")
-    shard.write_bytes(raw)
+    forge_shard(copy, 0, at, out.getvalue()[:size].ljust(size, b"\0"))
     with pytest.raises(ValueError, match=r"is not a uint8 array of \(32, 32\)"):
-        data.image(0)
+        ShardDataset(copy).image(0)
+    assert "is not an array of the shape and type" in verify(copy)[0]
 
 
 def test_a_short_shard(copy):
@@ -163,6 +175,102 @@ def test_a_short_shard(copy):
     data = ShardDataset(copy)
     with pytest.raises(ValueError, match=shard.name):
         data.image(0)
+
+
+def test_a_shard_that_fails_its_hash_is_named_and_nothing_of_it_is_served(copy):
+    data = ShardDataset(copy)
+    bad = data.index["shard"][0]
+    raw = bytearray((copy / bad).read_bytes())
+    raw[-1] ^= 1  # far from every sample
+    (copy / bad).write_bytes(raw)
+    for i in range(len(data)):
+        if data.index["shard"][i] == bad:
+            with pytest.raises(ValueError, match=f"{bad}: not the bytes that were packed"):
+                data.image(i)
+            with pytest.raises(ValueError, match=f"{bad}: not the bytes that were packed"):
+                data.sample(i)
+        else:
+            assert data.image(i).shape == (32, 32)
+
+
+def test_a_shard_is_hashed_once_a_user_and_again_when_it_was_touched(copy, monkeypatch):
+    hashed: list[str] = []
+    real = stamps._hashes_to
+
+    def counted(file, sha256):
+        hashed.append(Path(file.name).name)
+        return real(file, sha256)
+
+    monkeypatch.setattr(stamps, "_hashes_to", counted)
+    path = copy / Manifest.load(copy).shards[0].path
+    ShardDataset(copy).image(0)
+    ShardDataset(copy).image(0)
+    assert len(hashed) == 2, "so new that it may change within one tick of the clock"
+    monkeypatch.setattr(stamps, "SETTLED_NS", -1)
+    ShardDataset(copy).image(0)
+    ShardDataset(copy).image(0)
+    assert len(hashed) == 3
+    raw = bytearray(path.read_bytes())
+    at = path.stat()
+    raw[5000] ^= 1
+    path.write_bytes(raw)
+    os.utime(path, ns=(at.st_atime_ns, at.st_mtime_ns))  # same size, same inode, same date
+    with pytest.raises(ValueError, match="sha256 differs"):
+        ShardDataset(copy).image(0)
+    assert len(hashed) == 4
+
+
+def test_stamps_that_others_could_write_are_not_believed(copy, tmp_path, monkeypatch):
+    monkeypatch.setenv("OSTEORAY_CACHE", str(tmp_path / "open"))
+    folder = tmp_path / "open" / f"stamps-{os.getuid()}"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    assert ShardDataset(copy).image(0).shape == (32, 32)
+    assert not list(folder.iterdir())
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(copy, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("OSTEORAY_CACHE", str(tmp_path / "file"))
+    assert ShardDataset(copy).image(0).shape == (32, 32)
+
+
+def test_no_home_no_cache(monkeypatch):
+    for name in ("OSTEORAY_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    with pytest.raises(ValueError, match="set OSTEORAY_CACHE"):
+        stamps.cache_home()
+
+
+def test_the_index_stays_behind_when_a_dataset_travels(packed):
+    data = pickle.loads(pickle.dumps(ShardDataset(packed, "train")))
+    assert data._index is None
+    assert data.key(2) == data.index["key"][2]
+    assert data.index.equals(ShardDataset(packed, "train").index)
+
+
+def test_memory_that_is_given_back_leaves_views_as_they_were(packed, monkeypatch):
+    monkeypatch.setattr(reader, "RESIDENT", 200_000)  # three pictures and what lies around them
+    data, calm = ShardDataset(packed), ShardDataset(packed)
+    views = [data.image(i) for i in range(len(data))]
+    assert data._resident < 300_000
+    for i, view in enumerate(views):
+        assert np.array_equal(view, calm.image(i))
+
+
+@pytest.mark.parametrize("shape", [[], [0, 3], [-5, 5], [2**40, 2**40]])
+def test_pictures_of_no_shape(copy, shape):
+    raw = json.loads((copy / "manifest.json").read_text())
+    raw["image_shape"] = shape
+    (copy / "manifest.json").write_text(json.dumps(raw))
+    with pytest.raises(ValueError, match="pictures of"):
+        ShardDataset(copy)
+
+
+def test_verify_compares_the_index_with_the_tars(copy):
+    forge_index(copy, lambda index: index.assign(key=index["key"].to_list()[::-1]))
+    assert "says its samples lie elsewhere" in verify(copy)[0]
 
 
 def test_npy_headers_are_numpys():

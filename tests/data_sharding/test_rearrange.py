@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from data_sharding.pack import pack
-from data_sharding.rearrange import merge, parse_fractions, split
 from data_sharding.reader import ShardDataset, verify
+from data_sharding.rearrange import merge, parse_fractions, split
 from tests.conftest import pack_pictures
 from tests.data_sharding.hand_made import make_site, radiograph, texture
 

@@ -184,8 +184,8 @@ def _check_header(path: Path, columns: tuple[str, ...], required: tuple[str, ...
 
 def _named(columns: list[str]) -> str:
     """Column names for a message: one line, however long or strange they are."""
-    shown = ["".join(ch if ch.isprintable() else "?" for ch in c[:60]) for c in columns[:24]]
-    more = f" and {len(columns) - 24} more" if len(columns) > 24 else ""
+    shown = ["".join(ch if ch.isprintable() else "?" for ch in c[:40]) for c in columns[:12]]
+    more = f" and {len(columns) - 12} more" if len(columns) > 12 else ""
     return ", ".join(shown) + more or "nothing"
 
 

@@ -166,6 +166,7 @@ class _Feed:
     def _facts(self, work: Work, used: Candidate, split: Split) -> dict[str, Any]:
         """The sample a candidate would be, without its pixels: nothing here names a person."""
         said, hide = used.verdict, self._pseudonym
+        lowest = said.lowest_t if said else None
         return {
             "key": hide("sample", used.name),
             "patient": hide("patient", work.patient),
@@ -176,8 +177,8 @@ class _Feed:
             "sex": used.sex if used.sex in ("F", "M") else None,
             "label": said.label if said else None,
             "severity": said.severity if said else None,
-            "lowest_t": float(said.lowest_t) if said and said.lowest_t is not None else None,
-            "lowest_t_site": said.site if said else None,
+            "lowest_t": None if lowest is None else float(lowest),
+            "lowest_t_site": said.site if said and lowest is not None else None,
             "policy": self._how.policy if said else "",
             "audit": said.audit if said else "",
             "days_to_dxa": used.days_to_dxa,

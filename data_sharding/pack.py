@@ -200,9 +200,10 @@ def _account(written: Written, gathered: Gathered, rules: Rules, ledger: Ledger)
             Exclusion(w.patient, w.patient, "no_readable_image", f"{len(w.candidates)} tried")
             for w in written.unread
         ]
-        ledger.step("patients with a readable radiograph", "patient", tried, n, unread)
+        noun = "photograph" if rules.view == FACE else "radiograph"
+        ledger.step(f"patients with a readable {noun}", "patient", tried, n, unread)
         rest = image_step(site, rules, written.chosen, written.failed)
-        ledger.step("radiographs to samples", "image", len(site.radiographs), n, rest)
+        ledger.step(f"{noun}s to samples", "image", len(site.radiographs), n, rest)
     shared = _shared_pictures(written.index)
     if shared:
         ledger.notes.append(

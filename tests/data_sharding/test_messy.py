@@ -1,4 +1,4 @@
-"""A hospital's folder with everything that goes wrong in one: nothing is lost, all of it is said."""
+"""A folder with everything that goes wrong in a hospital: nothing is lost, all of it is said."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from data_sharding.schema import Manifest
 from eval.figures import training_figure
 from eval.report import write_report
 from eval.runs import Run
@@ -165,6 +166,24 @@ def test_a_missing_or_changed_pack_is_stated(page, build, tmp_path):
     (pack, missing) = Run.at(run).packs
     assert (pack.name, pack.problem) == ("asan", "the manifest has changed since this run used it")
     assert missing.manifest is None
+
+
+def test_allowed_leaks_are_shown_in_red(build, page, tmp_path):
+    assert "Leaks were allowed" not in page
+    run = build(tmp_path / "run", 20)
+    pack, facts = run / "packs" / "asan", json.loads((run / "run.json").read_text())
+    pair = "asan/train/0a = asan/test/1b: flipped (<score> 0.99)"
+    manifest = Manifest.load(pack).model_copy(update={"leaks": (pair,) * 30})
+    manifest.save(pack)
+    facts["manifests"]["asan"]["hash"] = manifest.hash
+    (run / "run.json").write_text(json.dumps(facts))
+    said = write_report(run, explain=False).read_text()
+    (notice,) = re.findall(r'<div class="warning leak">.*?</div>', said, re.DOTALL)
+    assert "Leaks were allowed in asan" in notice
+    assert "30 pairs" in notice
+    assert notice.count("flipped (&lt;score&gt; 0.99)") == 20
+    assert "and 10 more" in notice
+    assert re.search(r"\.leak \{[^}]*color: #b00020", said)
 
 
 def test_proxy_table_counts(page, run):

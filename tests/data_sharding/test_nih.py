@@ -66,7 +66,11 @@ def test_everything_of_the_first_edition_is_accounted_for(tmp_path):
         **{"age_implausible": 1, "age_unknown": 1, "colour": 1, "truncated": 1},
     }
     data = ShardDataset(tmp_path / "o", "public")
-    assert sorted(data.index["age"]) == [58, 60, 99]
+    assert sorted(data.index["age"]) == [
+        58,
+        60,
+        90,
+    ]  # 99 is written as 90: older would name a person
     assert data.index["patient"].nunique() == 2
     assert data.index["label"].isna().all()
     assert {data.sample(i).policy for i in range(3)} == {""}
@@ -112,3 +116,91 @@ def test_the_real_first_edition(nih_folder, tmp_path):
     assert (rows.n_in, rows.n_out, rows.excluded) == (112120, 174, {"no_image_file": 111946})
     assert ledger.notes == []
     assert 80 < len(works) < 143
+    # the second edition, packed from where it lies, has the same patients by other numbers
+    second = read_nih(nih_folder, image_files(nih_folder), NormalRules(), Ledger())
+    of_first = {w.candidates[0].name: w.patient for w in works}
+    of_second = {w.candidates[0].name: w.patient for w in second}
+    both = set(of_first) & set(of_second)
+    assert len(both) > 80
+    assert all(of_first[name] == of_second[name] for name in both)
+
+
+#: sample_labels.csv as it lies in three public repositories: the header and three rows of each.
+SPELLINGS = {
+    "ticatwolves/GaborFilterLungCancerDetection@2d394ca": """\
+Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,\
+OriginalImageWidth,OriginalImageHeight,OriginalImagePixelSpacing_x,OriginalImagePixelSpacing_y
+00000013_005.png,Emphysema|Infiltration|Pleural_Thickening|Pneumothorax,5,13,060Y,M,AP,3056,2544,\
+0.139,0.139
+00000017_001.png,No Finding,1,17,077Y,M,AP,2500,2048,0.168,0.168
+00000080_005.png,No Finding,5,80,067Y,F,PA,1884,2021,0.194311,0.194311
+""",
+    "Maen1/nih@e41af49": """\
+Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,\
+OriginalImageWidth,OriginalImageHeight,OriginalImagePixelSpacing_x,OriginalImagePixelSpacing_y
+00000013_005.png,Emphysema|Infiltration|Pleural_Thickening|Pneumothorax,005,00000013,060Y,M,AP,\
+3056,2544,0.139,0.139
+00000017_001.png,No_Finding,001,00000017,077Y,M,AP,2500,2048,0.168,0.168
+00000080_005.png,No_Finding,005,00000080,067Y,F,PA,1884,2021,0.194311,0.194311
+""",
+    "arpitchoudhary4all/minorProject@6707cf5": """\
+Image_Index,Finding_Labels,Follow_Up_#,Patient_ID,Patient_Age,Patient_Gender,View_Position
+00000013_005.png,Emphysema,5,13,060Y,M,AP
+00000017_001.png,No Finding,1,17,077Y,M,AP
+00000080_005.png,No Finding,5,80,067Y,F,PA
+""",
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_the_three_spellings_of_sample_labels(tmp_path, spelling):
+    (tmp_path / "images").mkdir()
+    for name in ("00000013_005.png", "00000017_001.png", "00000080_005.png"):
+        (tmp_path / "images" / name).write_bytes(b"")
+    (tmp_path / "sample_labels.csv").write_text(SPELLINGS[spelling])
+    ledger = Ledger()
+    works = read_nih(tmp_path, image_files(tmp_path), NormalRules(), ledger)
+    found = [(w.patient, w.candidates[0]) for w in works]
+    assert [(p, c.name, c.age, c.sex, c.view) for p, c in found] == [
+        ("17", "00000017_001.png", 77, "M", "AP"),
+        ("80", "00000080_005.png", 67, "F", "PA"),
+    ]
+    assert ledger.notes == []
+    assert ledger.flow[0].excluded == {}
+
+
+def test_one_patient_however_the_number_is_written(tmp_path):
+    rows = [(f"{n}.png", "No Finding", p, "58", "PA") for n, p in enumerate(PATIENTS)]
+    site = make_old(tmp_path / "nih", rows)
+    works = read_nih(site, image_files(site), NormalRules(), Ledger())
+    assert [w.patient for w in works] == ["123", "123", "123", "0", "1A", "9" * 5000]
+
+
+PATIENTS = ("00000123", "123", "0123", "000", "1A", "9" * 5000)
+
+
+def test_rows_that_contradict_each_other_are_all_out(tmp_path):
+    rows = [
+        ("a.png", "No Finding", "1", "58", "PA"),
+        ("a.png", "Mass", "1", "58", "PA"),
+        ("b.png", "No Finding", "2", "58", "PA"),
+        ("b.png", "No Finding", "2", "58", "PA"),
+        ("c.png", "No Finding", "", "58", "PA"),
+    ]
+    site = make_old(tmp_path / "nih", rows)
+    ledger = Ledger()
+    works = read_nih(site, image_files(site), NormalRules(), ledger)
+    assert [w.patient for w in works] == ["2"]
+    assert ledger.flow[0].excluded == {
+        **{"conflicting_rows": 2, "duplicate_row": 1, "no_identifier": 1}
+    }
+    assert ledger.flow[1].excluded == {"not_in_metadata": 2}
+
+
+def test_a_table_that_is_a_torrent(tmp_path):
+    site = make_old(tmp_path / "nih", [])
+    (site / "Data_Entry_2017_v2020.csv").write_bytes(b"d8:announce33:http://tracker.example/a")
+    with pytest.raises(
+        ValueError, match=r"Data_Entry_2017_v2020.csv: not a CSV table but a torrent"
+    ):
+        read_nih(site, image_files(site), NormalRules(), Ledger())

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 
 def radiograph(path: Path, pixels: np.ndarray | None = None, **tags: Any) -> Path:
@@ -44,11 +44,17 @@ def radiograph(path: Path, pixels: np.ndarray | None = None, **tags: Any) -> Pat
     if "PixelData" in ds:
         ds["PixelData"].VR = "OW"
     big = meta.TransferSyntaxUID == ExplicitVRBigEndian
+    implicit = meta.TransferSyntaxUID == ImplicitVRLittleEndian
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pydicom.dcmwrite(
-            path, ds, little_endian=not big, implicit_vr=False, enforce_file_format=False
+            path,
+            ds,
+            little_endian=not big,
+            implicit_vr=implicit,
+            enforce_file_format=False,
+            force_encoding=True,  # also of syntaxes newer than pydicom
         )
     return path
 

@@ -6,7 +6,6 @@ import pickle
 import warnings
 from contextlib import suppress
 
-import imagecodecs
 import numpy as np
 import pydicom
 import pytest
@@ -14,9 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
-from data_sharding.decode import coded_size, decode
 from data_sharding.dicom import ALLOWED, read_facts, read_pixels
 from data_sharding.ledger import Refused
 from data_sharding.schema import REASONS
@@ -131,19 +128,6 @@ def test_signed_values_and_overlay_bits(dicom, tmp_path):
     assert np.array_equal(read_pixels(dicom(tmp_path / "c", overlay)).pixels, plain)
 
 
-def test_big_endian_rle_and_no_preamble_give_the_same_pixels(dicom, tmp_path):
-    plain = dicom(tmp_path / "a", RAMP)
-    want = read_pixels(plain).pixels
-    big = dicom(tmp_path / "b", RAMP.astype(">u2"), syntax=ExplicitVRBigEndian)
-    assert np.array_equal(read_pixels(big).pixels, want)
-    ds = pydicom.dcmread(plain)
-    ds.compress(RLELossless)
-    ds.save_as(tmp_path / "rle")
-    assert np.array_equal(read_pixels(tmp_path / "rle").pixels, want)
-    bare = plain.read_bytes()[132:]
-    assert np.array_equal(read_pixels(bare).pixels, want)
-
-
 # --- refusals ---------------------------------------------------------------------------------
 
 
@@ -156,20 +140,22 @@ def test_big_endian_rle_and_no_preamble_give_the_same_pixels(dicom, tmp_path):
         ({"ViewPosition": "LL"}, "lateral_view"),
         ({"ViewPosition": None}, "view_missing"),
         ({"NumberOfFrames": 2}, "multi_frame"),
-        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "colour"),
+        ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "Rows": 20}, "colour"),
         ({"PresentationIntentType": "FOR PROCESSING"}, "for_processing"),
         ({"Rows": 40000, "Columns": 40000}, "too_large"),
         ({"Rows": 0}, "no_pixels"),
         ({"Rows": 640}, "truncated"),
-        ({"PixelData": None}, "truncated"),
+        ({"PixelData": None}, "no_pixels"),
+        ({"PhotometricInterpretation": None}, "undecodable"),
+        ({"PhotometricInterpretation": "HSV"}, "undecodable"),
+        ({"RescaleSlope": 1e12}, "undecodable"),
         ({"Rows": None}, "no_pixels"),
         ({"BitsStored": 17}, "undecodable"),
         ({"HighBit": 3}, "undecodable"),
         ({"BitsAllocated": 12}, "undecodable"),
         ({"BitsAllocated": None}, "undecodable"),
         ({"syntax": "1.2.840.10008.1.2.4.90", "PixelData": ENCAPSULATED}, "undecodable"),
-        ({"syntax": "1.2.840.10008.1.2.4.201", "PixelData": ENCAPSULATED}, "undecodable"),
-        ({"syntax": "1.2.840.10008.1.2.1.99"}, "undecodable"),
+        ({"syntax": "1.2.840.10008.1.2.4.100", "PixelData": ENCAPSULATED}, "undecodable"),
     ],
 )
 def test_each_reason(dicom, tmp_path, tags, reason):
@@ -177,35 +163,10 @@ def test_each_reason(dicom, tmp_path, tags, reason):
 
 
 def test_unsupported_syntaxes_are_named(dicom, tmp_path):
-    tags = {"syntax": "1.2.840.10008.1.2.4.201", "PixelData": ENCAPSULATED}
+    tags = {"syntax": "1.2.840.10008.1.2.4.100", "PixelData": ENCAPSULATED}
     path = dicom(tmp_path / "a", RAMP, **tags)
-    with pytest.raises(Refused, match=r"1\.2\.840\.10008\.1\.2\.4\.201"):
+    with pytest.raises(Refused, match=r"1\.2\.840\.10008\.1\.2\.4\.100"):
         read_pixels(path)
-
-
-def test_a_stream_larger_than_declared_is_never_decoded(dicom, tmp_path):
-    huge = imagecodecs.jpeg2k_encode(np.zeros((64, 80), np.uint16))
-    tags = {"syntax": "1.2.840.10008.1.2.4.90", "PixelData": encapsulate([huge])}
-    with pytest.raises(Refused, match="64x64 declared, 80x64 in the stream"):
-        read_pixels(dicom(tmp_path / "a", RAMP, **tags))
-    assert coded_size(b"") is coded_size(b"\xff\xd8\xff") is None
-
-
-@pytest.mark.parametrize(
-    ("syntax", "codec", "options"),
-    [
-        ("1.2.840.10008.1.2.4.50", "jpeg8", {"level": 100}),
-        ("1.2.840.10008.1.2.4.70", "ljpeg", {"bitspersample": 12}),
-        ("1.2.840.10008.1.2.4.80", "jpegls", {}),
-        ("1.2.840.10008.1.2.4.90", "jpeg2k", {"codecformat": "j2k", "reversible": True}),
-    ],
-)
-def test_compressed_radiographs(dicom, tmp_path, syntax, codec, options):
-    pixels = (RAMP // 16).astype(np.uint8) if codec == "jpeg8" else RAMP
-    data = getattr(imagecodecs, f"{codec}_encode")(pixels, **options)
-    want = read_pixels(dicom(tmp_path / "a", pixels)).pixels.astype(int)
-    out = read_pixels(dicom(tmp_path / "b", pixels, syntax=syntax, PixelData=encapsulate([data])))
-    assert np.abs(out.pixels - want).max() <= (257 * 3 if codec == "jpeg8" else 0)
 
 
 def test_files_that_are_not_dicom(tmp_path):
@@ -287,27 +248,3 @@ def test_no_real_file_gives_a_traceback(real_dicoms):
         for read in (read_facts, read_pixels):
             with suppress(Refused):
                 read(path, assume_view="PA")
-
-
-def test_real_grey_frames_decode_as_pydicom_decodes_them(real_dicoms):
-    """Of any modality: all syntaxes, signs and depths that are to be had."""
-    compared = set()
-    for path in real_dicoms:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ds = pydicom.dcmread(path, force=True)
-            grey = str(ds.get("PhotometricInterpretation", "")).startswith("MONOCHROME")
-            if not grey or int(ds.get("NumberOfFrames") or 1) > 1:
-                continue
-            syntax = str(ds.file_meta.TransferSyntaxUID)
-            try:
-                (ours, signed), theirs = decode(ds, syntax), ds.pixel_array.astype(np.int64)
-            except Exception:
-                continue
-        width = int(ds.BitsStored)
-        mask = (1 << width) - 1
-        if signed and not ds.PixelRepresentation:
-            theirs -= 32768  # Pillow moves the negative numbers that the header denies
-        assert np.array_equal(ours & mask, theirs & mask), path.name
-        compared.add(syntax.removeprefix("1.2.840.10008.1."))
-    assert {"2", "2.1", "2.2", "2.5", "2.4.90"} <= compared

@@ -22,7 +22,7 @@ import torch
 
 from tests.bench.harness import HEAD, machine
 
-NAMES = ("reading", "dicom", "bootstrap", "augment", "loop", "phantom")
+NAMES = ("reading", "dicom", "bootstrap", "augment", "loop", "phantom", "leaks")
 
 
 def main() -> None:

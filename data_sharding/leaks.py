@@ -1,0 +1,302 @@
+"""Leaks: a patient or a picture that is learnt from and judged on.
+
+    from data_sharding.leaks import find, lines, of_dataset
+    found = find([of_dataset(Path("shards/asan")), of_dataset(Path("shards/nih"))])
+    print(*lines(found), sep="\\n")
+
+What is learnt from (train, and public pictures that get pseudo-labels) must not share a patient or
+a picture with what is judged on (tune, test, external), nor may two splits that are judged on.
+Three nets, in this order:
+
+- patient: the same pseudonym under the same key;
+- identical: the same pixels for two patients;
+- near: resized, recompressed, flipped, cropped or re-windowed copies (`alike`), proposed by the
+  fingerprints of all pictures (`fingerprint`).
+
+Pseudonyms are keyed and salted with the source's name: they can be compared only where `key_id` is
+equal, and a person who went to two hospitals has two. Across sources the pictures are the only net,
+and they catch the same picture, not the same person: follow-up radiographs are not copies.
+Memory is constant but for 512 bytes a picture; pictures are read again where they are compared.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from data_sharding.alike import View, compare
+from data_sharding.fingerprint import DIMENSIONS, WINDOWS, Found, Whitener, describe, search
+from data_sharding.pool import progress
+from data_sharding.reader import ShardDataset
+
+LEARNT = frozenset({"train", "public"})
+JUDGED = frozenset({"tune", "test", "external"})
+
+#: `alike.compare` calls a pair a copy from this score on; see tests/bench/leaks.py for the margins.
+COPY = 0.84
+#: Pictures compared with each judged one, and the cosine below which none is worth comparing.
+CANDIDATES, FLOOR = 16, 0.25
+SAMPLE = 2048  # pictures that say what pictures have in common
+QUERIES = 64  # judged pictures searched for at a time
+
+
+@dataclass(frozen=True)
+class Side:
+    """The pictures of one packed dataset. Row i of every column is sample i.
+
+    `image(i)` gives uint8 [S, S] or [S, S, 3].
+    """
+
+    name: str
+    key_id: str
+    splits: Sequence[str]
+    keys: Sequence[str]
+    patients: Sequence[str]
+    hashes: Sequence[str]
+    image: Callable[[int], npt.NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, order=True)
+class Leak:
+    """Two things on two sides that must not meet; `a` and `b` are dataset/split/key.
+
+    `how`: of kind near, what was done to the picture, such as 'flipped and cropped'.
+    """
+
+    kind: Literal["patient", "identical", "near"]
+    a: str
+    b: str
+    how: str
+    evidence: str
+
+
+def of_dataset(dataset: Path | str | ShardDataset) -> Side:
+    """The side of a packed dataset, all splits of a folder or those of an open one.
+
+    Raises:
+        ValueError: there is no readable dataset.
+    """
+    data = dataset if isinstance(dataset, ShardDataset) else ShardDataset(dataset)
+    splits, keys, patients, hashes = (
+        data.index[c].tolist() for c in ("split", "key", "patient", "pixels_sha256")
+    )
+    manifest = data.manifest
+    return Side(manifest.name, manifest.key_id, splits, keys, patients, hashes, data.image)
+
+
+def opposed(a: str, b: str) -> bool:
+    """Whether samples of these two splits must not meet."""
+    return a != b and (a in JUDGED or b in JUDGED)
+
+
+def find(
+    sides: Sequence[Side],
+    *,
+    near: bool = True,
+    workers: int = 1,
+    echo: Callable[[str], Any] | None = None,
+) -> tuple[Leak, ...]:
+    """Every leak within and between datasets, sorted.
+
+    Args:
+        sides: the datasets of one run.
+        near: look at the pictures too, not only at patients and hashes.
+        workers: threads that read, describe and compare pictures.
+        echo: gets progress, line by line.
+
+    Raises:
+        ValueError: a split that is none, columns of unequal length, or an unreadable picture.
+    """
+    every = _Table(sides)
+    leaks = [*_patients(every), *_identical(every)]
+    if near:
+        leaks += _near(every, workers, echo)
+    # two judged pictures may have found each other
+    once = {(x.kind, x.a, x.b): x for x in sorted(leaks)}
+    return tuple(sorted(once.values()))
+
+
+def lines(leaks: Sequence[Leak], most: int = 20) -> list[str]:
+    """The leaks for a terminal: a count of each kind, then the pairs, at most `most` of them."""
+    if not leaks:
+        return ["no leaks found"]
+    words = {"patient": "patients", "identical": "identical pictures", "near": "copies of pictures"}
+    counts = {k: sum(leak.kind == k for leak in leaks) for k in words}
+    said = ", ".join(f"{n} {words[k]}" for k, n in counts.items() if n)
+    out = [f"{len(leaks)} leaks: {said} on two sides that must not meet"]
+    out += [f"  {x.a} = {x.b}: {x.how or x.kind} ({x.evidence})" for x in leaks[:most]]
+    if len(leaks) > most:
+        out.append(f"  ... and {len(leaks) - most} more")
+    return out
+
+
+class _Table:
+    """All samples of all sides, numbered through; equal names are equal integers."""
+
+    def __init__(self, sides: Sequence[Side]) -> None:
+        self.sides = sides
+        self._opening = Lock()
+        of_side, of_row, splits, patients, hashes = [], [], [], [], []
+        for n, side in enumerate(sides):
+            columns = (side.splits, side.keys, side.patients, side.hashes)
+            if len({len(c) for c in columns}) != 1:
+                raise ValueError(f"{side.name}: columns of unequal length")
+            if unknown := set(side.splits) - LEARNT - JUDGED:
+                raise ValueError(f"{side.name}: no split is called {sorted(unknown)[0]!r}")
+            of_side.append(np.full(len(side.keys), n, np.int64))
+            of_row.append(np.arange(len(side.keys)))
+            splits += side.splits
+            # a dataset without a key can only be compared with itself
+            scope = side.key_id or f"\0{n}"
+            patients += [f"{scope}\0{p}" for p in side.patients]
+            hashes += side.hashes
+        self.side = np.concatenate(of_side) if of_side else np.zeros(0, np.int64)
+        self.row = np.concatenate(of_row) if of_row else np.zeros(0, np.int64)
+        self.split, self.split_names = pd.factorize(np.array(splits, object))
+        self.patient = pd.factorize(np.array(patients, object))[0]
+        self.pixels = pd.factorize(np.array(hashes, object))[0]
+        names = self.split_names
+        self.opposed = np.array([[opposed(a, b) for b in names] for a in names], bool)
+        self.judged = np.array([name in JUDGED for name in names], bool)
+
+    def __len__(self) -> int:
+        return len(self.side)
+
+    def name(self, i: int) -> str:
+        """dataset/split/key of sample `i`."""
+        side = self.sides[self.side[i]]
+        return f"{side.name}/{self.split_names[self.split[i]]}/{side.keys[self.row[i]]}"
+
+    def cell(self, i: int) -> str:
+        """dataset/split of sample `i`."""
+        return self.name(i).rsplit("/", 1)[0]
+
+    def image(self, i: int) -> npt.NDArray[np.uint8]:
+        """Picture of sample `i`; one thread at a time opens files, all of them read."""
+        with self._opening:
+            return self.sides[self.side[i]].image(int(self.row[i]))
+
+
+def _groups(every: _Table, codes: npt.NDArray[np.int64]) -> Iterator[list[list[int]]]:
+    """Samples that share a code and lie in more than one cell: lists, one for each cell."""
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    for members in np.split(order, starts[1:]) if len(order) else []:
+        if len(members) < 2:
+            continue
+        cells: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for i in members.tolist():
+            cells[int(every.side[i]), int(every.split[i])].append(i)
+        if len(cells) > 1:
+            yield list(cells.values())
+
+
+def _patients(every: _Table) -> Iterator[Leak]:
+    """One leak for each patient and pair of cells."""
+    for cells in _groups(every, every.patient):
+        for n, a in enumerate(cells):
+            for b in cells[n + 1 :]:
+                if every.opposed[every.split[a[0]], every.split[b[0]]]:
+                    x, y = sorted((a, b), key=lambda cell: every.name(cell[0]))
+                    who = every.sides[every.side[x[0]]].patients[every.row[x[0]]]
+                    counts = " and ".join(f"{len(c)} in {every.cell(c[0])}" for c in (x, y))
+                    said = f"patient {who}: {counts}"
+                    yield Leak("patient", every.name(x[0]), every.name(y[0]), "", said)
+
+
+def _identical(every: _Table) -> Iterator[Leak]:
+    """One leak for each judged picture and each cell with the same pixels for another patient."""
+    for cells in _groups(every, every.pixels):
+        for a in cells:
+            for b in cells:
+                ours, theirs = every.split[a[0]], every.split[b[0]]
+                if not (every.opposed[ours, theirs] and every.judged[theirs]):
+                    continue
+                if every.judged[ours] and every.name(a[0]) > every.name(b[0]):
+                    continue  # two judged cells: once is enough
+                for i in b:
+                    others = [j for j in a if every.patient[j] != every.patient[i]]
+                    if others:
+                        x, y = sorted((every.name(others[0]), every.name(i)))
+                        more = f", {len(others)} times" if len(others) > 1 else ""
+                        yield Leak("identical", x, y, "", f"the same pixels{more}")
+
+
+def _near(every: _Table, workers: int, echo: Callable[[str], Any] | None) -> Iterator[Leak]:
+    """Copies: proposed by fingerprints, then compared."""
+    judged = np.flatnonzero(every.judged[every.split])
+    # a picture that is there several times for one patient is looked at once in each cell
+    keys = np.stack([every.side, every.split, every.patient, every.pixels], axis=1)
+    once = np.sort(np.unique(keys, axis=0, return_index=True)[1]) if len(keys) else judged
+    queries = np.intersect1d(once, judged)
+    if not len(queries) or not every.opposed.any():
+        return
+
+    def small(i: int) -> npt.NDArray[np.int8]:
+        return describe(every.image(i)).small
+
+    def barred(mine: npt.NDArray[np.int64], theirs: npt.NDArray[np.int64]) -> Any:
+        """Pairs that may meet, one patient's, and those with equal pixels, already reported."""
+        may = ~every.opposed[every.split[mine][:, None], every.split[theirs]]
+        same = every.patient[mine][:, None] == every.patient[theirs]
+        return may | same | (every.pixels[mine][:, None] == every.pixels[theirs])
+
+    with ThreadPoolExecutor(workers) as pool:
+        some = once[np.linspace(0, len(once) - 1, min(SAMPLE, len(once))).astype(np.int64)]
+        whitener = Whitener.of(np.stack(list(pool.map(small, some.tolist()))))
+        store = np.zeros((len(once), DIMENSIONS), np.float16)
+        shown = _steps("fingerprints", len(once), echo)
+        for start in range(0, len(once), QUERIES):
+            part = once[start : start + QUERIES]
+            store[start : start + len(part)] = whitener.whole(
+                np.stack(list(pool.map(small, part.tolist())))
+            )
+            shown(len(part))
+        shown = _steps("near-duplicates", len(queries), echo)
+        for start in range(0, len(queries), QUERIES):
+            part = queries[start : start + QUERIES]
+            found = search(
+                whitener.hypotheses(np.stack(list(pool.map(small, part.tolist())))),
+                store,
+                lambda rows, part=part: barred(part, once[rows]),
+                CANDIDATES,
+                FLOOR,
+            )
+            jobs = [(every, int(part[q]), once, found, q) for q in range(len(part))]
+            for leaks in pool.map(_compare, jobs):
+                shown(1)
+                yield from leaks
+
+
+def _compare(job: tuple[_Table, int, npt.NDArray[np.int64], Found, int]) -> list[Leak]:
+    """The copies among the candidates of one judged picture."""
+    every, i, once, found, q = job
+    out, views = [], {}
+    for row, score, hypothesis in zip(
+        found.row[q].tolist(), found.score[q], found.hypothesis[q].tolist(), strict=True
+    ):
+        if not np.isfinite(score):
+            break
+        flipped, j = hypothesis >= len(WINDOWS), int(once[row])
+        if flipped not in views:
+            views[flipped] = View.of(every.image(i), flipped)
+        window = WINDOWS[hypothesis % len(WINDOWS)]
+        likeness = compare(View.of(every.image(j)), views[flipped], window)
+        if likeness and likeness.score >= COPY:
+            how = " and ".join(filter(None, ["flipped" if flipped else "", likeness.how]))
+            x, y = sorted((every.name(i), every.name(j)))
+            out.append(Leak("near", x, y, how or "copied", f"correlation {likeness.score:.3f}"))
+    return out
+
+
+def _steps(label: str, total: int, echo: Callable[[str], Any] | None) -> Callable[[int], Any]:
+    return progress(label, total, echo) if echo else lambda _: None

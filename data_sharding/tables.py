@@ -53,7 +53,10 @@ _CONTROL = bytes(c for c in range(32) if c not in b"\t\n\r\f\x1a")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One data row: its line in the file (the header is line 1) and its cells."""
+    """One data row: its line in the file (the header is line 1) and its cells.
+
+    `values` are stripped, and '' where a cell says nothing (NA, -, ...).
+    """
 
     line: int
     values: tuple[str, ...]
@@ -61,12 +64,9 @@ class Row:
     problem: str = ""  # empty_line or bad_row
 
     def get(self, column: str) -> str:
-        """The stripped cell, '' where the column is absent or says nothing (NA, -, ...)."""
+        """The cell, '' where the column is absent or says nothing."""
         at = self.place.get(column)
-        if at is None or at >= len(self.values):
-            return ""
-        text = self.values[at].strip()
-        return "" if len(text) < 5 and text.lower() in _MISSING else text
+        return "" if at is None or at >= len(self.values) else self.values[at]
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ def read_table(path: Path, required: tuple[str, ...], known: tuple[str, ...]) ->
     rows: list[Row] = []
     columns: tuple[str, ...] = ()
     place: dict[str, int] = {}
+    said: dict[str, str] = {}
     try:
         for cells in reader:
             if not columns:
@@ -105,11 +106,10 @@ def read_table(path: Path, required: tuple[str, ...], known: tuple[str, ...]) ->
                 _check_header(path, columns, required)
                 one_line = [place[column] for column in known if column in place]
                 continue
-            row = _row(reader.line_num, place, columns, cells)
             for at in one_line:
-                if at < len(row.values) and "\n" in row.values[at]:  # rows in it would be lost
+                if at < len(cells) and "\n" in cells[at]:  # rows in it would be lost
                     raise csv.Error(f"a cell of {columns[at]} runs over several lines")
-            rows.append(row)
+            rows.append(_row(reader.line_num, place, columns, cells, said))
     except csv.Error as e:
         raise ValueError(
             f"{path.name} row {reader.line_num}: not CSV ({e}). Look for a stray quote mark."
@@ -189,14 +189,26 @@ def _named(columns: list[str]) -> str:
     return ", ".join(shown) + more or "nothing"
 
 
-def _row(line: int, place: dict[str, int], columns: tuple[str, ...], cells: list[str]) -> Row:
-    if not any(c.strip() for c in cells):
+def _row(
+    line: int,
+    place: dict[str, int],
+    columns: tuple[str, ...],
+    cells: list[str],
+    said: dict[str, str],  # cell -> what it says: each different text is worked out and kept once
+) -> Row:
+    values = []
+    for cell in cells:
+        value = said.get(cell)
+        if value is None:
+            value = cell.strip()
+            value = said[cell] = "" if value.lower() in _MISSING else value
+        values.append(value)
+    if not any(cell and not cell.isspace() for cell in cells):
         return Row(line, (), place, "empty_line")
-    values = tuple(cells[: len(columns)])
-    extra = cells[len(columns) :]
-    if any(c.strip() for c in extra) or len(cells) < len(columns) - 1:
-        return Row(line, values, place, "bad_row")
-    return Row(line, values, place)
+    extra = any(cell and not cell.isspace() for cell in cells[len(columns) :])
+    if extra or len(cells) < len(columns) - 1:
+        return Row(line, tuple(values[: len(columns)]), place, "bad_row")
+    return Row(line, tuple(values[: len(columns)]), place)
 
 
 @lru_cache(maxsize=16384)
@@ -215,6 +227,7 @@ def parse_date(text: str) -> date | None:
     return day if 1880 <= day.year <= 2100 else None
 
 
+@lru_cache(maxsize=1024)
 def parse_age(text: str) -> float | None:
     """Years from '058Y', '008M', '005D', '012W' or '58'; None if it is none of these."""
     found = re.fullmatch(r"(\d{1,3})([YMWD]?)", text.strip().upper())

@@ -115,7 +115,7 @@ def _shuffled(plan: Plan, group: int, cycle: int) -> Ids:
 
 
 def _stratified(plan: Plan, cycle: int, order: Ids) -> Ids:
-    """`order` moved as little as it takes for each batch to have its share of each class.
+    """`order` changed so that each batch has its share of each class, and no more than it takes.
 
     Sorted by class, the samples are dealt to the batches like cards, by a word of N letters in
     which any L neighbours name batch b either floor or ceil of L size(b) / N times. A class is such
@@ -138,7 +138,10 @@ def _stratified(plan: Plan, cycle: int, order: Ids) -> Ids:
     start = strata[by_class].astype(np.int64) * steps
     # Each class in its own order: its first samples go to the first batches that take any.
     batch = np.sort(start + word) - start
-    return order[by_class[np.lexsort((by_class, batch))]]
+    # Within a batch a new order: in that of `order` the classes would lie apart, for they do not
+    # come to the same batch from quite the same places.
+    row = _words(plan, 0, cycle, n, "rows") if plan.shuffle else by_class
+    return order[by_class[np.lexsort((row, batch))]]
 
 
 def global_batch(plan: Plan, epoch: int, step: int) -> Ids:

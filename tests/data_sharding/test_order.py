@@ -15,6 +15,7 @@ from data_sharding.order import (
     sequential,
     steps_per_epoch,
 )
+from tests.bench.shuffle import plan_of, quality
 
 WORLDS = (1, 2, 3, 4, 6, 8)
 PLAN = Plan(sizes=(101, 23), slots=(12, 4), seed=7, identity="abc")
@@ -87,6 +88,8 @@ def test_the_order_of_a_seed_is_for_ever():
 
 
 FOREVER = [2, 5, 1, 0, 6, 7, 4, 3]
+FOREVER_BLOCKS = [2, 1, 0, 5, 4, 3, 6, 7]
+FOREVER_STRATA = [1, 5, 2, 6, 4, 7, 3, 0]
 
 
 @pytest.mark.parametrize("world", WORLDS)
@@ -131,3 +134,143 @@ def test_no_such_step_or_rank():
         global_batch(PLAN, 0, 9)
     with pytest.raises(ValueError, match="rank 2"):
         rank_batch(PLAN, 0, 0, 2, 2)
+
+
+def shard_sizes(n: int, cuts: list[int]) -> tuple[int, ...]:
+    edges = sorted({0, n, *(c % n for c in cuts)})
+    return tuple(np.diff(edges).tolist())
+
+
+PLANS = st.integers(1, 120).flatmap(
+    lambda n: st.tuples(
+        st.just(n),
+        st.integers(1, 40),  # slots
+        st.lists(st.integers(0, 4), min_size=n, max_size=n),  # classes
+        st.lists(st.integers(1, 10**6), max_size=8),  # where shards begin
+        st.integers(0, 4),  # spread
+        st.integers(0, 3),  # epoch
+        st.integers(0, 2**63),  # seed
+    )
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(PLANS)
+def test_strata_are_exact_whatever_the_plan(drawn):
+    """Each sample once, and in each batch floor or ceil of the proportional count of each class."""
+    n, slots, classes, cuts, spread, epoch, seed = drawn
+    plan = Plan(
+        *((n,), (slots,), seed),
+        spread=spread,
+        shards=(shard_sizes(n, cuts),),
+        strata=bytes(classes),
+    )
+    ids = permutation(plan, 0, epoch)
+    assert sorted(ids) == list(range(n))
+    total = Counter(classes)
+    for step in range(steps_per_epoch(plan)):
+        batch = ids[step * slots : (step + 1) * slots].tolist()
+        counts = Counter(classes[i] for i in batch)
+        for c in total:
+            # in whole numbers: |count - share| < 1
+            assert abs(counts[c] * n - len(batch) * total[c]) < n
+
+
+@settings(max_examples=100, deadline=None)
+@given(PLANS)
+def test_blocks_bound_the_shards_of_a_batch(drawn):
+    n, slots, _, cuts, spread, epoch, seed = drawn
+    sizes = shard_sizes(n, cuts)
+    plan = Plan((n,), (slots,), seed, spread=spread or 1, shards=(sizes,))
+    ids = permutation(plan, 0, epoch)
+    assert sorted(ids) == list(range(n))
+    shard = np.repeat(np.arange(len(sizes)), sizes)
+    # Shards come in blocks of `spread`: the blocks' shards are disjoint, and a block is done
+    # before the next one begins.
+    blocks = [shard[ids][a:b] for a, b in _block_edges(ids, shard, sizes, plan.spread)]
+    assert sum(len(set(b.tolist())) for b in blocks) == len(sizes)
+    assert all(len(set(b.tolist())) <= plan.spread for b in blocks)
+
+
+def _block_edges(ids, shard, sizes, spread) -> list[tuple[int, int]]:
+    """Where blocks begin and end: each takes whole shards, `spread` of them but for the last."""
+    edges, at = [], 0
+    while at < len(ids):
+        seen: set[int] = set()
+        total, end = 0, at
+        while end < len(ids) and (int(shard[ids[end]]) in seen or len(seen) < spread):
+            if int(shard[ids[end]]) not in seen:
+                seen.add(int(shard[ids[end]]))
+                total += sizes[int(shard[ids[end]])]
+            end += 1
+        assert end - at == total, "a block ends before its shards do"
+        edges.append((at, end))
+        at = end
+    return edges
+
+
+def test_strata_over_blocks_move_through_the_shards_side_by_side():
+    labels = (np.random.default_rng(3).random(20_000) < 0.4).astype(np.int64)
+    shard = np.arange(20_000) // 256
+    for stored, most in ((labels, 8 * 2 + 6), (np.sort(labels), 2 * 2 * 8)):
+        found = quality(plan_of(stored, True, 8), 1, stored, shard)
+        assert found.off_most < 1
+        assert found.shards_most <= most
+        assert found.shards_mean < (11 if stored is labels else 17)
+
+
+def test_how_well_it_shuffles():
+    """Against chance: 20,000 samples, so one standard deviation of rho is .007 (over 79 shards
+    that move as wholes, .11); four of them is the bound."""
+    labels = (np.random.default_rng(1).random(20_000) < 1 / 3).astype(np.int64)
+    shard = np.arange(20_000) // 256
+    for strata in (False, True):
+        for spread in (0, 8):
+            for epoch in range(3):
+                found = quality(plan_of(labels, strata, spread), epoch, labels, shard)
+                bound = 4 / np.sqrt((79 if spread else 20_000) - 1)
+                assert abs(found.with_stored) < bound
+                assert abs(found.with_next) < bound
+                assert 0.97 < found.run_length < 1.03
+                assert found.shards_most <= (8 * 2 + (6 if strata else 0) if spread else 64)
+    # What the measure says of an order that is none.
+    stored = Plan((20_000,), (64,), 0, shuffle=False)
+    found = quality(stored, 0, np.sort(labels), shard)
+    assert found.with_stored == pytest.approx(1)
+    assert found.run_length > 1000
+    assert found.shards_most == 1
+
+
+def test_every_rank_and_restart_sees_the_same_strata():
+    strata = bytes(int(i % 3 == 0) for i in range(101))
+    plan = Plan((101, 23), (12, 4), 7, "abc", spread=2, shards=((40, 40, 21), (23,)), strata=strata)
+    calm = [global_batch(plan, e, s) for e in range(2) for s in range(9)]
+    permutation.cache_clear()
+    again = Plan(
+        (101, 23), (12, 4), 7, "abc", spread=2, shards=((40, 40, 21), (23,)), strata=strata
+    )
+    for at, want in reversed(list(enumerate(calm))):
+        parts = [rank_batch(again, *divmod(at, 9), rank, 3) for rank in range(3)]
+        assert np.array_equal(np.stack(parts, axis=1).reshape(-1, 2)[:16], want)
+
+
+def test_the_orders_of_blocks_and_strata_are_for_ever_too():
+    plan = Plan((8,), (4,), 0, "x", spread=1, shards=((3, 3, 2),))
+    assert permutation(plan, 0, 0).tolist() == FOREVER_BLOCKS
+    plan = Plan((8,), (4,), 0, "x", strata=bytes([0, 0, 0, 0, 1, 1, 1, 1]))
+    assert permutation(plan, 0, 0).tolist() == FOREVER_STRATA
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"spread": -1},
+        {"spread": 2},
+        {"spread": 2, "shards": ((3,),)},
+        {"spread": 2, "shards": ((4, 0),)},
+        {"strata": b"\0\1"},
+    ],
+)
+def test_shards_and_strata_that_are_not_those_of_the_samples(wrong):
+    with pytest.raises(ValueError, match=r"spread|shards|classes"):
+        Plan((4,), (2,), 0, **wrong)

@@ -60,7 +60,7 @@ def test_inverted_exactly_once(dicom, tmp_path, photometric, shape, inverted, wi
 def lut(first: int, values: list[int], bits: int = 16) -> Sequence:
     item = Dataset()
     item.LUTDescriptor = [len(values), first, bits]
-    item["LUTDescriptor"].VR = "US"
+    item["LUTDescriptor"].VR = "SS" if first < 0 else "US"
     item.LUTData = np.asarray(values, "<u2").tobytes()
     item["LUTData"].VR = "OW"
     return Sequence([item])
@@ -112,6 +112,74 @@ def test_an_impossible_window_is_ignored_and_noted(dicom, tmp_path, width):
     picture = read_pixels(dicom(tmp_path / "a", RAMP, WindowCenter=10, WindowWidth=width))
     assert any("ignored" in step for step in picture.applied)
     assert np.array_equal(picture.pixels, read_pixels(dicom(tmp_path / "b", RAMP)).pixels)
+
+
+def test_the_first_of_several_windows_is_used_and_said(dicom, tmp_path):
+    tags = {"WindowCenter": [2000, 50], "WindowWidth": [1000, 60]}
+    applied = read_pixels(dicom(tmp_path / "a", RAMP, **tags)).applied
+    assert "window LINEAR 2000 1000 (first of 2)" in applied
+
+
+@pytest.mark.parametrize("empty", [b"", None])
+def test_an_empty_lookup_table_is_ignored_and_noted(dicom, tmp_path, empty):
+    """The window beside it is used, as if it were not there."""
+    table = lut(0, [0, 1])
+    table[0].LUTData = empty
+    window = {"WindowCenter": 2048, "WindowWidth": 1000}
+    picture = read_pixels(dicom(tmp_path / "a", RAMP, VOILUTSequence=table, **window))
+    assert "empty VOI LUT ignored" in picture.applied
+    assert np.array_equal(picture.pixels, read_pixels(dicom(tmp_path / "b", RAMP, **window)).pixels)
+
+
+PADDED = {
+    "one value": (RAMP, {"PixelPaddingValue": 4095}, RAMP == 4095),
+    "a range": (
+        RAMP,
+        {"PixelPaddingValue": 4000, "PixelPaddingRangeLimit": 4095},
+        RAMP >= 4000,
+    ),
+    "a range written downwards": (
+        RAMP,
+        {"PixelPaddingValue": 4095, "PixelPaddingRangeLimit": 4000},
+        RAMP >= 4000,
+    ),
+    "signed": (
+        np.where(RAMP < 64, 63536, RAMP).astype(np.uint16),
+        {"PixelPaddingValue": -2000, "PixelRepresentation": 1, "BitsStored": 16},
+        RAMP < 64,
+    ),
+    "outside of the bits stored": (
+        np.where(RAMP < 64, 63536, RAMP).astype(np.uint16),
+        {"PixelPaddingValue": 63536},
+        RAMP < 64,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PADDED)
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_is_black_and_decides_nothing(dicom, tmp_path, name, photometric):
+    pixels, tags, padded = PADDED[name]
+    tags = {**tags, "PhotometricInterpretation": photometric}
+    path = dicom(tmp_path / "a", pixels, **tags)
+    out = read_pixels(path).pixels
+    assert not out[padded].any()
+    low, high = RAMP[~padded].min(), RAMP[~padded].max()
+    want = (RAMP - low.astype(float)) / (high - low) * 65535
+    want = 65535 - want if photometric == "MONOCHROME1" else want
+    np.testing.assert_allclose(out[~padded], want[~padded], atol=0.51)
+    assert any("padding" in step for step in read_pixels(path).applied)
+    windowed = read_pixels(dicom(tmp_path / "b", pixels, WindowCenter=0, WindowWidth=9, **tags))
+    assert not windowed.pixels[padded].any()
+
+
+def test_a_device_is_named_and_a_study_too(dicom, tmp_path):
+    tags = {"Manufacturer": " ACME\t Imaging", "ManufacturerModelName": "x" * 99}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        facts = read_facts(dicom(tmp_path / "a", RAMP, StudyInstanceUID="1.2.9", **tags))
+    assert (facts.manufacturer, facts.model, facts.study_uid) == ("ACME Imaging", "x" * 64, "1.2.9")
+    assert read_facts(dicom(tmp_path / "b", RAMP)).manufacturer == ""
 
 
 def test_a_window_of_one_is_a_step(dicom, tmp_path):

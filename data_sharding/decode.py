@@ -1,8 +1,10 @@
 """Pixels of a single frame to bit patterns; every size is checked before anything is decoded.
 
 Decoders by measurement (2500x2500, 12 bits, one core): JPEG-lossless 42 ms by libjpeg-turbo 3, 59
-by liblj92, 104 by jpegsof3; HTJ2K 31 ms by OpenJPH, 58 by OpenJPEG; RLE 8 ms by imagecodecs, 86 by
-pydicom; JPEG 2000 600 ms by OpenJPEG. All of them are in imagecodecs, none is GPL.
+by liblj92, 104 by jpegsof3; RLE 8 ms by imagecodecs, 86 by pydicom; JPEG 2000 600 ms by OpenJPEG.
+HTJ2K takes 58 ms by OpenJPEG; OpenJPH needs 31 but gives damaged streams back as whole pictures.
+libjpeg-turbo does so with streams that end early, so a JPEG must have its end marker. All of these
+are in imagecodecs, none is GPL.
 """
 
 from __future__ import annotations
@@ -24,9 +26,9 @@ _CODECS = {
     **{f"{_OF}.4.{n}": "jpeg8" for n in (50, 51, 53, 55)},  # baseline, extended, progressive
     **{f"{_OF}.4.{n}": "jpeg8" for n in (57, 70)},  # lossless
     **{f"{_OF}.4.{n}": "jpegls" for n in (80, 81)},
-    **{f"{_OF}.4.{n}": "jpeg2k" for n in (90, 91)},
-    **{f"{_OF}.4.{n}": "htj2k" for n in (201, 202, 203)},
+    **{f"{_OF}.4.{n}": "jpeg2k" for n in (90, 91, 201, 202, 203)},
 }
+_PADDED = 4096  # bytes that may follow the end marker of a JPEG
 _RLE, _DEFLATED_FRAMES = f"{_OF}.5", f"{_OF}.8.1"
 
 Codes = npt.NDArray[Any]
@@ -164,6 +166,8 @@ def _coded(stream: bytes | memoryview, syntax: str, shape: tuple[int, ...]) -> C
         raise Refused("undecodable", f"{name}: {sizes}")
     if said.channels != (1 if len(shape) == 2 else shape[2]) or not 2 <= said.bits <= 16:
         raise Refused("undecodable", f"{name}: {said.channels} channels of {said.bits} bits")
+    if codec == "jpeg8" and b"\xff\xd9" not in bytes(stream[-_PADDED:]):
+        raise Refused("truncated", f"{name}: the stream has no end")
     import imagecodecs  # half the import time of this folder; uncompressed sites never pay it
 
     options = {"numthreads": 1} if codec == "jpeg2k" else {}

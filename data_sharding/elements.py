@@ -215,9 +215,9 @@ def opened(source: Path | bytes, tags: Sequence[int]) -> Iterator[File]:
         raise
     except EOFError as e:
         raise Refused("truncated", "the header ends early", str(e)[:200]) from e
-    except OSError as e:
-        raise Refused("unreadable", type(e).__name__, str(e)[:200]) from e
     except Exception as e:  # pydicom raises whatever it likes on a hostile element
+        if isinstance(e, OSError) and e.errno:
+            raise Refused("unreadable", type(e).__name__, str(e)[:200]) from e
         raise Refused("undecodable", f"the header: {type(e).__name__}", str(e)[:200]) from e
 
 
@@ -254,7 +254,7 @@ def _parse(stream: Any, size: int, tags: Sequence[int]) -> File:
     if not marked and not any(name in ds for name in ("SOPClassUID", "Modality", "Rows")):
         raise Refused("not_dicom", "no DICM mark, and no DICOM elements that make sense")
     if not found[0] and stream.tell() > size:
-        raise Refused("truncated", "the header ends early")
+        raise Refused("truncated", "an element goes on past the end of the file")
     return File(ds, syntax, stream, size, *found)  # pyright: ignore[reportArgumentType]
 
 

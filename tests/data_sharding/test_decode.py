@@ -265,6 +265,26 @@ def test_what_streams_say_of_themselves():
     assert coded(bytes(twelve)) == Coded(64, 64, 1, 12)
 
 
+@pytest.mark.parametrize(
+    ("tail", "codec", "options"),
+    [
+        ("4.51", "jpeg8", {"bitspersample": 12}),
+        ("4.70", "ljpeg", {"bitspersample": 12}),
+        ("4.80", "jpegls", {}),
+        ("4.90", "jpeg2k", {"codecformat": "j2k", "reversible": True}),
+        ("4.201", "htj2k", {"reversible": True}),
+    ],
+)
+@pytest.mark.parametrize("kept", [0.3, 0.9])
+def test_a_stream_cut_short_is_no_picture(dicom, tmp_path, tail, codec, options, kept):
+    """Whole fragments around half a stream: some decoders fill up the rest and say nothing."""
+    noise = np.random.default_rng(0).integers(0, 4096, (64, 64)).astype(np.uint16)
+    data = bytes(getattr(imagecodecs, f"{codec}_encode")(noise, **options))
+    element = encapsulate([data[: int(len(data) * kept)]])
+    path = dicom(tmp_path / "a", noise, syntax=f"{OF}.{tail}", PixelData=element)
+    assert refusal(path).reason in ("truncated", "undecodable")
+
+
 def test_fragments():
     whole = encapsulate([b"abcd" * 10], fragments_per_frame=4)
     assert bytes(frame(whole)) == b"abcd" * 10

@@ -48,7 +48,6 @@ class Facts:
     """What is taken from a header. `patient_id`, `study_uid` and the dates never reach a shard."""
 
     sop_uid: str
-    study_uid: str
     patient_id: str
     modality: str
     body_part: str
@@ -57,8 +56,9 @@ class Facts:
     birth_date: date | None
     age: float | None  # of PatientAge, years
     sex: str  # F, M or ''
-    manufacturer: str  # of the device, at most 64 characters; '' if it does not say
-    model: str
+    manufacturer: str = ""  # of the device, at most 64 characters; '' if it does not say
+    model: str = ""
+    study_uid: str = ""
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,6 @@ def _facts(file: File, assume_view: str) -> Facts:
     sex = text(ds, "PatientSex").upper()
     return Facts(
         sop_uid=text(ds, "SOPInstanceUID"),
-        study_uid=text(ds, "StudyInstanceUID"),
         patient_id=text(ds, "PatientID"),
         modality=modality,
         body_part=body_part,
@@ -174,6 +173,7 @@ def _facts(file: File, assume_view: str) -> Facts:
         sex=sex if sex in ("F", "M") else "",
         manufacturer=_device(ds, "Manufacturer"),
         model=_device(ds, "ManufacturerModelName"),
+        study_uid=text(ds, "StudyInstanceUID"),
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from data_sharding.reader import read_index
-from data_sharding.schema import Manifest
+from data_sharding.schema import CLASSES, Manifest
 from data_sharding.store import open_place
 from training.config import Config
 
@@ -63,6 +63,13 @@ def _check_content(pack: Pack) -> None:
     if missing := sorted(wanted - there):
         raise ValueError(
             f"{pack.path}: no samples in {', '.join(missing)}; more patients are needed"
+        )
+    if len(pack.manifest.image_shape) != 2:
+        raise ValueError(f"{pack.path}: colour photographs; the recipes there are learn from X-rays")
+    if pack.manifest.role != "public" and pack.manifest.classes != CLASSES:
+        raise ValueError(
+            f"{pack.path}: labelled {' / '.join(pack.manifest.classes)} by {pack.manifest.policy}, "
+            f"but this learns {' / '.join(CLASSES)}: pack with --policy ospenscreen/1"
         )
     if pack.manifest.role != "public" and pack.index["label"].isna().to_numpy().any():
         raise ValueError(f"{pack.path}: samples without a label cannot be learnt from or judged on")

@@ -38,6 +38,16 @@ def test_datasets_that_do_not_fit_together_are_refused(tiny, tmp_path):
         prepare(tiny(f"paths.external=[{again}]"))
 
 
+def test_labels_of_other_classes_and_photographs_are_refused(tiny, tmp_path):
+    made = pack_pictures(tmp_path / "i", "i", "internal", {"train": 8, "tune": 4, "test": 4})
+    repack(made, classes=("normal", "osteopenia", "osteoporosis"), policy="who/1")
+    with pytest.raises(ValueError, match="labelled normal / osteopenia / osteoporosis by who/1"):
+        prepare(tiny(f"paths.internal={made}"))
+    repack(made, image_shape=(48, 48, 3))
+    with pytest.raises(ValueError, match="colour photographs"):
+        prepare(tiny(f"paths.internal={made}"))
+
+
 def test_a_picture_that_is_learnt_from_and_judged_on_is_a_leak(tiny, tmp_path):
     # the same seed draws the same pictures: the first of `here/train`
     copied = pack_pictures(tmp_path / "c", "c", "external", {"external": 6}, seed=0)

@@ -89,11 +89,8 @@ def _said(row: Row, column: str) -> int | None:
 
 
 def _finding(row: Row) -> str:
-    found = [
-        column if _said(row, column) == 1 else f"perhaps {column}"
-        for column in CHEXPERT_FINDINGS
-        if _said(row, column) in (1, -1)
-    ]
+    said = ((column, _said(row, column)) for column in CHEXPERT_FINDINGS)
+    found = [c if value == 1 else f"perhaps {c}" for c, value in said if value in (1, -1)]
     if found or _said(row, "no_finding") == 1:
         return ", ".join(found)
     return "not said to be without a finding"

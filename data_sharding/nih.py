@@ -17,7 +17,7 @@ from pathlib import Path
 
 from data_sharding.cohort import Work
 from data_sharding.columns import NIH
-from data_sharding.ledger import Ledger
+from data_sharding.ledger import Ledger, Refused
 from data_sharding.public import Entry, NormalRules, PublicSet, pictures_under, read_public
 from data_sharding.sources import files_under
 from data_sharding.tables import Row, parse_age
@@ -75,6 +75,14 @@ def patient_of(row: Row) -> str:
     return (text.lstrip("0") or "0") if text.isascii() and text.isdecimal() else text
 
 
+def _wrong(row: Row) -> Refused | None:
+    """A patient other than the image's name says: somebody sorted one column of the table."""
+    named = re.fullmatch(r"(\d{8})_\d{3}\.png", row.get("image_index"))
+    if named and (named[1].lstrip("0") or "0") != patient_of(row):
+        return Refused("bad_value", "column patient_id: not the patient of the image's name")
+    return None
+
+
 def _entry(row: Row, item: str, path: str) -> Entry:
     said = row.get("finding_labels")
     normal = said.replace("_", " ").casefold() == "no finding"
@@ -99,4 +107,5 @@ SET = PublicSet(
     key_of_row=lambda row: row.get("image_index"),
     key_of_file=lambda item: Path(item).name,
     entry=_entry,
+    wrong=_wrong,
 )

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from data_sharding.cohort import Candidate, Work
 from data_sharding.columns import Column, check, names
-from data_sharding.ledger import Exclusion, Ledger
+from data_sharding.ledger import Exclusion, Ledger, Refused
 from data_sharding.schema import FlowStep
 from data_sharding.sources import files_under
-from data_sharding.tables import Row, Table, read_table
+from data_sharding.tables import Row, Table, lines_of, read_table
 
 #: Files beside the pictures that are none.
 _TEXTS = (".csv", ".csv.gz", ".txt", ".pdf", ".md")
@@ -70,6 +70,7 @@ class PublicSet:
         key_of_row: what names the image of a row.
         key_of_file: the same of a path inside the folder.
         entry: (row, item, path) -> the image.
+        wrong: why a row whose cells are fine is of no use, None if it is.
         top_age: an age that stands for itself and older, None if there is none.
     """
 
@@ -79,6 +80,7 @@ class PublicSet:
     key_of_row: Callable[[Row], str]
     key_of_file: Callable[[str], str]
     entry: Callable[[Row, str, str], Entry]
+    wrong: Callable[[Row], Refused | None] = lambda _: None
     top_age: float | None = None
 
     def read(self, path: Path) -> Table:
@@ -161,19 +163,20 @@ def match_rows(
         of_image: dict[str, list[Row]] = {}
         n_absent = 0
         for n, row in enumerate(table.rows):
-            if n in wrong:
-                out.append(
-                    _row_out(table, row, wrong[n].reason, wrong[n].evidence, wrong[n].detail)
-                )
-            elif wanted is not None and of.key_of_row(row) not in wanted:
-                n_absent += 1
+            why = wrong.get(n) or of.wrong(row)
+            if why:
+                out.append(_row_out(table, row, why.reason, why.evidence, why.detail))
+                continue
+            key = of.key_of_row(row)
+            if wanted is None or key in wanted:
+                of_image.setdefault(key, []).append(row)
             else:
-                of_image.setdefault(of.key_of_row(row), []).append(row)
+                n_absent += 1
         n_found = len(found)
         for key, rows in of_image.items():
             first = found.get(key, rows[0])
             if any(row.values != first.values for row in rows):
-                lines = f"rows {', '.join(str(row.line) for row in rows)} name one image"
+                lines = f"{lines_of(rows)} name one image"  # of two tables the first is believed
                 out += [_row_out(table, row, "conflicting_rows", lines) for row in rows]
             else:
                 again = rows if key in found else rows[1:]

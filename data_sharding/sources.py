@@ -23,7 +23,7 @@ from data_sharding.columns import CLINICAL, DXA, check, names
 from data_sharding.dicom import Facts
 from data_sharding.ledger import Exclusion, Ledger, Refused
 from data_sharding.schema import DXA_SITES
-from data_sharding.tables import Row, Table, parse_date, parse_decimal, read_table
+from data_sharding.tables import Row, Table, lines_of, parse_date, parse_decimal, read_table
 
 T_COLUMNS = tuple(f"{site}_t" for site in DXA_SITES)
 Z_COLUMNS = tuple(f"{site}_z" for site in DXA_SITES)
@@ -197,14 +197,16 @@ def _join(table: Table, rows: list[tuple[Row, Dxa]]) -> tuple[Dxa | None, list[E
     """Rows of one patient and day as one examination, and those that do not count."""
     joined = rows[0][1]
     dropped: list[Exclusion] = []
-    for n, (row, dxa) in enumerate(rows[1:], 1):
-        if any(dxa == earlier for _, earlier in rows[:n]):
+    seen = {joined}
+    for row, dxa in rows[1:]:
+        if dxa in seen:
             dropped.append(_row_out(table, row, Refused("duplicate_row", "")))
             continue
+        seen.add(dxa)
         merged = _merge(joined, dxa)
         if merged is None:
-            lines = ", ".join(str(r.line) for r, _ in rows)
-            why = Refused("conflicting_rows", f"rows {lines} give different values")
+            lines = lines_of([r for r, _ in rows])
+            why = Refused("conflicting_rows", f"{lines} give different values")
             return None, [_row_out(table, r, why) for r, _ in rows]
         joined = merged
     return joined, dropped
@@ -251,8 +253,7 @@ def read_clinical(path: Path, site: Site, ledger: Ledger) -> None:
             site.clinical[patient] = rows[0][1]
             out += [_row_out(table, r, Refused("duplicate_row", "")) for r, _ in rows[1:]]
         else:
-            lines = ", ".join(str(r.line) for r, _ in rows)
-            why = Refused("conflicting_rows", f"rows {lines} differ")
+            why = Refused("conflicting_rows", f"{lines_of([r for r, _ in rows])} differ")
             out += [_row_out(table, r, why) for r, _ in rows]
     ledger.step("clinical.csv rows", "row", len(table.rows), len(site.clinical), out)
 

@@ -14,6 +14,7 @@ import io
 import re
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -209,6 +210,12 @@ def _row(
     if extra or len(cells) < len(columns) - 1:
         return Row(line, tuple(values[: len(columns)]), place, "bad_row")
     return Row(line, tuple(values[: len(columns)]), place)
+
+
+def lines_of(rows: Sequence[Row]) -> str:
+    """'rows 2, 3, 4' for a message that stays short: all rows may be of one patient."""
+    shown = ", ".join(str(row.line) for row in rows[:6])
+    return f"rows {shown}" + (f" and {len(rows) - 6} more" if len(rows) > 6 else "")
 
 
 @lru_cache(maxsize=16384)

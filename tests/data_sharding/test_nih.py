@@ -197,6 +197,19 @@ def test_rows_that_contradict_each_other_are_all_out(tmp_path):
     assert ledger.flow[1].excluded == {"not_in_metadata": 2}
 
 
+def test_a_sorted_column_mixes_no_patients(tmp_path):
+    rows = [
+        ("00000001_000.png", "No Finding", "00000001", "58", "PA"),
+        ("00000002_000.png", "No Finding", "3", "58", "PA"),
+        ("00000003_000.png", "No Finding", "2", "58", "PA"),
+    ]
+    site = make_old(tmp_path / "nih", rows)
+    ledger = Ledger()
+    works = read_nih(site, image_files(site), NormalRules(), ledger)
+    assert [w.patient for w in works] == ["1"]
+    assert ledger.flow[0].excluded == {"bad_value": 2}
+
+
 def test_a_table_that_is_a_torrent(tmp_path):
     site = make_old(tmp_path / "nih", [])
     (site / "Data_Entry_2017_v2020.csv").write_bytes(b"d8:announce33:http://tracker.example/a")

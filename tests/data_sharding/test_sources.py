@@ -113,6 +113,19 @@ def test_rows_of_one_patient_and_day(tmp_path, rows, excluded, spine_and_hip):
     assert site.patients == {"A"}
 
 
+def test_a_site_that_calls_every_patient_anonymous(tmp_path):
+    """Its rows contradict each other; saying so takes neither minutes nor memory."""
+    lines = [f"ANON,2020-01-01,{n / 10000:.4f},," for n in range(20_000)]
+    text = "\n".join(["patient_id,exam_date,lumbar_spine_t,femoral_neck_t,total_hip_t", *lines, ""])
+    _, ledger = read(tmp_path / "dxa.csv", text)
+    assert ledger.flow[0].excluded == {"conflicting_rows": 20_000}
+    evidence = ledger.rows[0][2].evidence
+    assert evidence.endswith("rows 2, 3, 4, 5, 6, 7 and 19994 more give different values")
+    same = "\n".join(["patient_id,exam_date,total_hip_t", *["ANON,2020-01-01,1"] * 20_000, ""])
+    _, ledger = read(tmp_path / "dxa.csv", same)
+    assert ledger.flow[0].excluded == {"duplicate_row": 19_999}
+
+
 @pytest.mark.parametrize(
     ("sex", "stated", "menopausal", "reason"),
     [

@@ -19,11 +19,11 @@ ONE = 256  # the table's unit: 255 grey levels are 65,280
 
 @numba.njit(cache=True, nogil=True)
 def count(codes: Any, entries: int, top: int, bottom: int, left: int, right: int) -> Any:
-    """How often each bit pattern occurs in rows top..bottom and columns left..right, int64 [n]."""
-    out = np.zeros(entries, np.int64)
+    """How often each bit pattern occurs in rows top..bottom and columns left..right, uint32 [n]."""
+    out = np.zeros(entries, np.uint32)
     for y in range(top, bottom):
         for x in range(left, right):
-            out[codes[y, x]] += 1
+            out[codes[y, x]] += np.uint32(1)
     return out
 
 
@@ -31,6 +31,7 @@ def count(codes: Any, entries: int, top: int, bottom: int, left: int, right: int
 def _average(codes: Any, table: Any, size: int, out: Any) -> None:
     height, width = codes.shape
     sums = np.empty(width, np.uint32)  # at most 65,280 times the height: below 2**32
+    before = np.zeros(width + 1, np.uint64)  # sums of all columns to the left
     cut = np.zeros(width, np.uint32)  # levels of the row that the border above cuts
     whole = np.uint32(size)
     for i in range(size):
@@ -67,22 +68,17 @@ def _average(codes: Any, table: Any, size: int, out: Any) -> None:
                     cut[x] = level
                     sums[x] += tail * level
         area = np.float64(height) * np.float64(width) * 256.0  # ONE
-        over = np.uint64(0)  # the part of a column's sum that the last target pixel took
+        for x in range(width):
+            before[x + 1] = before[x] + sums[x]
+        over = np.uint64(0)  # the part of column `left` that the target pixels so far took
         for j in range(size):
             left, right = j * width // size, (j + 1) * width // size
             rest = np.uint64((j + 1) * width - right * size)
-            total = np.uint64(0)
+            total = (before[right] - before[left]) * np.uint64(size) - over
+            over = rest * np.uint64(sums[right]) if rest else np.uint64(0)
+            total += over
             if left == right:  # within one column
                 total = np.uint64(width) * np.uint64(sums[left])
-                over = rest * np.uint64(sums[left])
-            else:
-                for x in range(left, right):
-                    total += np.uint64(sums[x])
-                total = total * np.uint64(size) - over
-                over = np.uint64(0)
-                if rest:
-                    over = rest * np.uint64(sums[right])
-                    total += over
             # whole numbers below 2**53, so the quotient is IEEE 754's on every machine
             out[i, j] = np.uint8(np.floor(np.float64(total) / area + 0.5))
 

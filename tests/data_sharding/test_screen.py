@@ -62,6 +62,12 @@ def test_a_frontal_chest_passes(frontals: list[np.ndarray]) -> None:
     assert reasons(cropped) == {"passed": 15}
 
 
+def test_margins_do_no_harm(frontals: list[np.ndarray]) -> None:
+    """Paper, unmasked shutters, collimators: a tenth of the picture on every side."""
+    for shade in (0, 65535):
+        assert reasons([np.pad(p, 32, constant_values=shade) for p in frontals]) == {"passed": 15}
+
+
 def test_a_lateral_is_seen_from_either_side() -> None:
     laterals = [phantom(s, k, "LL") for s in (ASAN, NORTH, PUBLIC) for k in range(4)]
     assert reasons(laterals) == {"looks_lateral": 12}
@@ -159,7 +165,7 @@ def test_drawings_of_something_else_are_refused() -> None:
     drawings = (text, electrocardiogram, hand, skull, knee, slice_of_ct, grey_wedge)
     found = {draw.__name__: judge(draw()) for draw in drawings}
     assert {name for name, refused in found.items() if not refused} <= {"skull"}  # known to slip
-    for name in ("text", "electrocardiogram", "hand"):
+    for name in ("electrocardiogram", "hand"):
         refused = found[name]
         assert refused
         assert refused.reason in ("looks_not_chest", "looks_inverted"), refused

@@ -193,9 +193,23 @@ CHEXPERT = tuple(
     )
 )
 
+PHOTOS = (
+    Column(
+        *("file", "path under photos/ or the study, or a name that occurs once", "text"),
+        *("P0001/front.jpg", (Rule("no_identifier", _given),)),
+        required=True,
+    ),
+    Column("patient_id", "as in dxa.csv; empty: the folder under photos/", "text", "P0001"),
+    Column(
+        *("photo_date", "day of the photograph; empty: that of its EXIF", "YYYY-MM-DD"),
+        *("2024-04-01", (Rule("bad_date", _date_or_nothing),)),
+    ),
+)
+
 TABLES = {
     "dxa.csv: a DXA examination a row": DXA,
     "clinical.csv: a patient a row (the table is optional)": CLINICAL,
+    "photos.csv of a face study: a photograph a row (the table is optional)": PHOTOS,
     "NIH ChestX-ray14, Data_Entry*.csv or sample_labels.csv: an image a row": NIH,
     "CheXpert, train.csv and valid.csv: an image a row": CHEXPERT,
 }

@@ -23,25 +23,13 @@ from datetime import date
 from pathlib import Path
 
 from data_sharding.cohort import FACE
-from data_sharding.columns import Column, Rule, check, names
+from data_sharding.columns import PHOTOS, check, names
 from data_sharding.dicom import Facts
 from data_sharding.ledger import Exclusion, Ledger, Refused
 from data_sharding.photos import Header, read_header
 from data_sharding.sources import Radiograph, Site, files_under, read_clinical, read_dxa
 from data_sharding.tables import Row, Table, parse_date, read_table
 
-PHOTOS = (
-    Column(
-        *("file", "path under photos/ or the study, or a name that occurs once", "text"),
-        *("P0001/front.jpg", (Rule("no_identifier", lambda text, _: bool(text)),)),
-        required=True,
-    ),
-    Column("patient_id", "as in dxa.csv; empty: the folder under photos/", "text", "P0001"),
-    Column(
-        *("photo_date", "day of the photograph; empty: that of its EXIF", "YYYY-MM-DD"),
-        *("2024-04-01", (Rule("bad_date", lambda t, _: not t or parse_date(t) is not None),)),
-    ),
-)
 #: DICOM's modality for photographs taken by an ordinary camera.
 MODALITY = "XC"
 

@@ -65,7 +65,7 @@ def _check_content(pack: Pack) -> None:
             f"{pack.path}: no samples in {', '.join(missing)}; more patients are needed"
         )
     if len(pack.manifest.image_shape) != 2:
-        raise ValueError(f"{pack.path}: colour photographs; the recipes there are learn from X-rays")
+        raise ValueError(f"{pack.path}: colour photographs; the recipes learn from X-rays")
     if pack.manifest.role != "public" and pack.manifest.classes != CLASSES:
         raise ValueError(
             f"{pack.path}: labelled {' / '.join(pack.manifest.classes)} by {pack.manifest.policy}, "

@@ -2,7 +2,7 @@
 
     from data_sharding.alike import View, compare
     found = compare(View.of(a), View.of(b))
-    found.score     # 0.97 for a copy, under 0.75 for two people
+    found.score     # 0.97 for a copy, 0.3 for two people
 
 A copy may be flipped, cropped, resized, recompressed, given another grey scale or turned by a few
 degrees. `cv2.findTransformECC` (Evangelidis and Psarakis 2008) aligns the two at 64, 128 and 256

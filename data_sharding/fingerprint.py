@@ -25,6 +25,7 @@ SIDE = 64  # pixels of the thumbnail
 CELLS = 12  # of the pooling grid, each way
 RAW = 4 * CELLS * CELLS  # numbers in a vector before whitening
 DIMENSIONS = 256  # after
+FEW = 30  # pictures: with fewer, whitening does little
 BLOCK = 4096  # rows of the store compared at a time
 _STEP = 32.0  # int8 levels per standard deviation
 
@@ -167,8 +168,9 @@ class Whitener:
                 moment += flat.T @ flat
         values, axes = np.linalg.eigh(moment / max(1, 2 * len(small) * len(WINDOWS)))
         values, axes = values[::-1][:DIMENSIONS].clip(0), axes[:, ::-1][:, :DIMENSIONS]
-        # The mean eigenvalue is 1 / RAW at most. 0.3 of it keeps directions of noise small.
-        scale = 1 / np.sqrt(values + 0.3 / RAW)
+        # The mean eigenvalue is 1 / RAW at most. 0.3 of it keeps directions of noise small; what
+        # a handful of pictures have in common is no rule, and is left almost as it is.
+        scale = 1 / np.sqrt(values + (0.3 + (FEW / max(1, len(small))) ** 2) / RAW)
         return cls((axes * scale).astype(np.float32))
 
     def whole(self, small: npt.NDArray[np.int8]) -> Floats:
@@ -198,7 +200,6 @@ def search(
     store: npt.NDArray[np.float16],
     barred: Callable[[slice], npt.NDArray[np.bool_]],
     most: int,
-    floor: float,
 ) -> Found:
     """The rows of a store most like each query under any hypothesis, by blocked matrix products.
 
@@ -207,7 +208,6 @@ def search(
         store: float16 [N, 256] of `Whitener.whole`.
         barred: for a slice of rows, bool [Q, rows]: pairs that are not looked for.
         most: rows kept a query.
-        floor: cosine below which nothing is proposed.
     """
     count, hypotheses, _ = queries.shape
     flat = queries.reshape(count * hypotheses, -1)
@@ -217,7 +217,7 @@ def search(
         rows = slice(start, min(start + BLOCK, len(store)))
         cosines = flat @ store[rows].astype(np.float32).T
         best = cosines.reshape(count, hypotheses, -1).max(axis=1)
-        best[barred(rows) | (best < floor)] = -np.inf
+        best[barred(rows)] = -np.inf
         every = np.concatenate([score, best], axis=1)
         of_row = np.concatenate(
             [row, np.broadcast_to(np.arange(rows.start, rows.stop), best.shape)], axis=1

@@ -42,9 +42,8 @@ LEARNT = frozenset({"train", "public"})
 JUDGED = frozenset({"tune", "test", "external"})
 
 #: `alike.compare` calls a pair a copy from this score on; see tests/bench/leaks.py for the margins.
-COPY = 0.84
-#: Pictures compared with each judged one, and the cosine below which none is worth comparing.
-CANDIDATES, FLOOR = 16, 0.25
+COPY = 0.87
+CANDIDATES = 16  # pictures compared with each judged one, and so the most copies named
 SAMPLE = 2048  # pictures that say what pictures have in common
 QUERIES = 64  # judged pictures searched for at a time
 
@@ -269,7 +268,6 @@ def _near(every: _Table, workers: int, echo: Callable[[str], Any] | None) -> Ite
                 store,
                 lambda rows, part=part: barred(part, once[rows]),
                 CANDIDATES,
-                FLOOR,
             )
             jobs = [(every, int(part[q]), once, found, q) for q in range(len(part))]
             for leaks in pool.map(_compare, jobs):

@@ -215,7 +215,7 @@ def speed(images: list[Grey]) -> list[Row]:
             "phash": clock(lambda: [phash(x) for x in few], len(few)),
             "search": clock(
                 lambda: search(
-                    queries, store, lambda r: np.zeros((64, r.stop - r.start), bool), 16, 0.25
+                    queries, store, lambda r: np.zeros((64, r.stop - r.start), bool), 16
                 ),
                 64 * len(store),
             ),

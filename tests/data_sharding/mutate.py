@@ -189,17 +189,19 @@ def _splice(data: bytearray, rng: np.random.Generator, seeds: Sequence[bytes]) -
     return data[: rng.integers(len(data))] + other[rng.integers(len(other)) :]
 
 
+#: For files of any kind, and those that know DICOM.
+BYTES: tuple[Change, ...] = (_flip, _cut, _repeat, _remove, _fill, _splice)
 CHANGES: tuple[Change, ...] = (
-    *(_flip, _flip_header, _cut, _swap_tags, _other_tag, _value, _length, _syntax, _stream),
-    *(_repeat, _remove, _fill, _splice),
+    *BYTES,
+    *(_flip_header, _swap_tags, _other_tag, _value, _length, _syntax, _stream),
 )
 
 
-def mutated(seeds: Sequence[bytes], number: int) -> bytes:
+def mutated(seeds: Sequence[bytes], number: int, changes: Sequence[Change] = CHANGES) -> bytes:
     """Mutation `number`: one seed with one or two changes."""
     rng = np.random.Generator(np.random.Philox(number))
     data = bytearray(seeds[rng.integers(len(seeds))])
     for _ in range(1 + rng.integers(2)):
         if len(data) > 8:
-            data = CHANGES[rng.integers(len(CHANGES))](data, rng, seeds)
+            data = changes[rng.integers(len(changes))](data, rng, seeds)
     return bytes(data)

@@ -188,7 +188,7 @@ def check(folder: Path, kind: str, name: str, data: bytes) -> None:
     except ValueError as e:
         if type(e) is not ValueError:  # a UnicodeError is one, and tells nobody what to do
             raise
-        if name not in str(e) or not str(e).isprintable() or len(str(e)) > 1000:
+        if name not in str(e) or not str(e).isprintable() or len(str(e)) > 2000:
             raise AssertionError(f"not one clear line: {str(e)[:200]!r}") from e
         return
     for box in ledger.flow:

@@ -140,8 +140,9 @@ def _stratified(plan: Plan, cycle: int, order: Ids) -> Ids:
     batch = np.sort(start + word) - start
     # Within a batch a new order: in that of `order` the classes would lie apart, for they do not
     # come to the same batch from quite the same places.
-    row = _words(plan, 0, cycle, n, "rows") if plan.shuffle else by_class
-    return order[by_class[np.lexsort((row, batch))]]
+    row = _words(plan, 0, cycle, n, "rows") >> np.uint64(24) if plan.shuffle else by_class
+    place = batch.astype(np.uint64) << np.uint64(40) | row.astype(np.uint64)
+    return order[by_class[np.argsort(place, kind="stable")]]
 
 
 def global_batch(plan: Plan, epoch: int, step: int) -> Ids:

@@ -34,11 +34,11 @@ from data_sharding.tarcheck import MAX_JSON, check_tar, npy_header
 
 __all__ = ["ShardDataset", "member_path", "npy_header", "read_index", "verify"]
 
-#: Bytes of mapped files that one dataset keeps in a process's memory. They are the page cache's and
-#: cost nothing to give back, but count as the process's own wherever memory is watched.
-RESIDENT = 64 << 20
-#: The kernel maps this much around a page that is touched.
-AROUND = 64 << 10
+#: Bytes of mapped files that one dataset may add to a process's memory. They are the page cache's
+#: and cost nothing to give back, but count as the process's own wherever memory is watched.
+RESIDENT = 48 << 20
+#: Pictures touched for the first time between two looks at that.
+LOOK = 16
 
 
 def member_path(folder: Path, name: str) -> Path:
@@ -88,7 +88,7 @@ class ShardDataset:
         self._json = self._index[["json_offset", "json_size"]].to_numpy(np.int64)
         self._keys = pa.array(self._index["key"], pa.string())
         self._maps: dict[int, tuple[Path, mmap.mmap]] = {}
-        self._seen, self._resident = bytearray(len(self)), 0
+        self._seen, self._touched, self._before = bytearray(len(self)), 0, 0
 
     def __len__(self) -> int:
         return len(self.shards)
@@ -96,7 +96,7 @@ class ShardDataset:
     def __getstate__(self) -> dict[str, Any]:
         # A map does not survive a trip to another process; it is opened again there on demand. The
         # index would, but loader workers do not look at it.
-        gone = {"_maps": {}, "_index": None, "_seen": bytearray(len(self)), "_resident": 0}
+        gone = {"_maps": {}, "_index": None, "_seen": bytearray(len(self)), "_touched": 0}
         return self.__dict__ | gone
 
     @property
@@ -186,13 +186,20 @@ class ShardDataset:
         return f"{where}/{self.manifest.shards[self.shards[i]].path}: sample {self.key(i)}"
 
     def _touch(self, i: int) -> None:
-        """Count the pages of picture `i`, and give all back when there are too many."""
-        if self._resident > RESIDENT:
+        """Picture `i` is looked at for the first time; give all pages back if they are too many.
+
+        How many there are only the kernel knows: it maps what lies around a page as it sees fit.
+        """
+        self._seen[i] = 1
+        self._touched += 1
+        if self._touched % LOOK:
+            return
+        now = _mapped_bytes()
+        self._before = min(self._before, now) if self._before else now
+        if now - self._before > RESIDENT:
             for _, data in self._maps.values():
                 data.madvise(mmap.MADV_DONTNEED)  # views stay good: the kernel maps them again
-            self._seen, self._resident = bytearray(len(self)), 0
-        self._seen[i] = 1
-        self._resident += self._size + AROUND
+            self._seen, self._before = bytearray(len(self)), _mapped_bytes()
 
     def _map(self, number: int) -> mmap.mmap:
         """The mapped shard, proven and opened on its first use."""
@@ -223,6 +230,15 @@ class ShardDataset:
                 "Pack again, or fetch this file again."
             )
         return path, file
+
+
+def _mapped_bytes() -> int:
+    """Pages of mapped files in this process's memory, as Linux counts them; elsewhere 0."""
+    try:
+        with Path("/proc/self/status").open("rb") as f:
+            return 1024 * int(f.read().split(b"RssFile:")[1].split()[0])
+    except (OSError, IndexError):
+        return 0
 
 
 def read_index(folder: Path, manifest: Manifest) -> pd.DataFrame:

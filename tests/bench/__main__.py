@@ -22,7 +22,7 @@ import torch
 
 from tests.bench.harness import HEAD, machine
 
-NAMES = ("reading", "dicom", "bootstrap", "augment", "loop", "phantom", "leaks")
+NAMES = ("reading", "dicom", "bootstrap", "augment", "loop", "phantom", "leaks", "seek", "shuffle")
 
 
 def main() -> None:

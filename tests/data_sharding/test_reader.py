@@ -251,10 +251,15 @@ def test_the_index_stays_behind_when_a_dataset_travels(packed):
 
 
 def test_memory_that_is_given_back_leaves_views_as_they_were(packed, monkeypatch):
-    monkeypatch.setattr(reader, "RESIDENT", 200_000)  # three pictures and what lies around them
     data, calm = ShardDataset(packed), ShardDataset(packed)
+    monkeypatch.setattr(reader, "LOOK", 1)
     views = [data.image(i) for i in range(len(data))]
-    assert data._resident < 300_000
+    assert sum(data._seen) == len(data)
+    monkeypatch.setattr(reader, "RESIDENT", -1)
+    views += [data.image(i) for i in range(len(data))]  # all seen: nobody looks
+    data._seen = bytearray(len(data))
+    views = [data.image(i) for i in range(len(data))]
+    assert sum(data._seen) == 0, "given back after each"
     for i, view in enumerate(views):
         assert np.array_equal(view, calm.image(i))
 

@@ -20,6 +20,7 @@ from data_sharding.encapsulated import coded, frame
 from data_sharding.ledger import Refused
 
 MAX_PIXELS = 64_000_000  # the largest chest detectors have 4302 x 3556 = 15 million
+MAX_BYTES = 2 * MAX_PIXELS  # of all samples; 32-bit numbers count sixteenfold, for their arithmetic
 MAX_SIDE = 65_535  # of DICOM's Rows and Columns, and of the area average's arithmetic
 _OF = "1.2.840.10008.1.2"
 _CODECS = {
@@ -30,6 +31,7 @@ _CODECS = {
 }
 _PADDED = 4096  # bytes that may follow the end marker of a JPEG
 _RLE, _DEFLATED_FRAMES = f"{_OF}.5", f"{_OF}.8.1"
+_KNOWN = {*NATIVE, *_CODECS, _RLE, _DEFLATED_FRAMES}
 
 Codes = npt.NDArray[Any]
 
@@ -62,6 +64,10 @@ def check_declared(file: File) -> tuple[int, int, int, int]:
     if bits not in (1, 8, 16, 32) or samples not in (1, 3):
         said = f"{samples} samples of {bits} bits allocated"
         raise Refused("undecodable", f"{said}; 1 or 3 of 1, 8, 16 or 32 are read")
+    if _bytes(rows * columns * samples, bits) * (16 if bits == 32 else 1) > MAX_BYTES:
+        raise Refused("too_large", f"{columns}x{rows} pixels of {samples} times {bits} bits")
+    if file.syntax not in _KNOWN:
+        raise Refused("undecodable", f"no decoder for {syntax_name(file.syntax)}")
     if file.syntax in NATIVE:
         file.holds(_bytes(rows * columns * samples, bits))
     return rows, columns, samples, bits
@@ -155,10 +161,7 @@ def _inflate(file: File, stream: bytes | memoryview, shape: Any, bits: int) -> C
 
 def _coded(stream: bytes | memoryview, syntax: str, shape: tuple[int, ...]) -> Codes:
     """The numbers in a JPEG, JPEG-LS, JPEG 2000 or HTJ2K stream, integers of at most 16 bits."""
-    codec = _CODECS.get(syntax)
-    if codec is None:
-        raise Refused("undecodable", f"no decoder for {syntax_name(syntax)}")
-    name, said = syntax_name(syntax), coded(stream)
+    codec, name, said = _CODECS[syntax], syntax_name(syntax), coded(stream)
     if said is None:
         raise Refused("undecodable", f"{name}: the stream states no size")
     if (said.rows, said.columns) != shape[:2]:

@@ -16,6 +16,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from data_sharding.resample import count, plain
+
 WHITE = 65535
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint8 | np.uint16]
@@ -231,7 +233,8 @@ def _span(codes: Codes, chain: Chain) -> tuple[float, float]:
         if full or (chain.high_bit == chain.bits_stored - 1 and ends[1] < 1 << chain.bits_stored):
             x = ends * chain.slope + chain.intercept
             return float(x.min()), float(x.max())
-    present = np.flatnonzero(np.bincount(codes.ravel(), minlength=1))
+    counts = count(plain(codes), 1 << (8 * codes.itemsize), 0, codes.shape[0], 0, codes.shape[1])
+    present = np.flatnonzero(counts)
     kept = present[~is_padding(present, chain)]
     if not len(kept):
         return 0.0, 0.0

@@ -17,7 +17,15 @@ import numpy.typing as npt
 ONE = 256  # the table's unit: 255 grey levels are 65,280
 
 
-@numba.njit(cache=True, nogil=True)
+def _compiled(function: Any) -> Any:
+    """Compile, and keep the result for other processes where there is a place to write."""
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # neither this folder nor the user's cache can be written
+        return numba.njit(nogil=True)(function)
+
+
+@_compiled
 def count(codes: Any, entries: int, top: int, bottom: int, left: int, right: int) -> Any:
     """How often each bit pattern occurs in rows top..bottom and columns left..right, uint32 [n]."""
     out = np.zeros(entries, np.uint32)
@@ -27,7 +35,7 @@ def count(codes: Any, entries: int, top: int, bottom: int, left: int, right: int
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@_compiled
 def _average(codes: Any, table: Any, size: int, out: Any) -> None:
     height, width = codes.shape
     sums = np.empty(width, np.uint32)  # at most 65,280 times the height: below 2**32

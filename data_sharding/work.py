@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_sharding.cxr import centre, to_model
-from data_sharding.decode import check_size
+from data_sharding.decode import MAX_BYTES, check_size
 from data_sharding.dicom import Facts, read_facts, read_pixels
 from data_sharding.display import grey
 from data_sharding.ledger import Refused
@@ -100,7 +100,10 @@ def read_png(path: Path) -> tuple[npt.NDArray[np.uint8 | np.uint16], tuple[str, 
         raise Refused("unreadable", type(e).__name__, str(e)[:200]) from e
     if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
         raise Refused("undecodable", "not a PNG file")
-    check_size(int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big"))
+    rows, columns = int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
+    check_size(rows, columns)
+    if rows * columns * (1 if data[25:26] == b"\0" else 4) * data[24] // 8 > 2 * MAX_BYTES:
+        raise Refused("too_large", f"{columns}x{rows} pixels of colour and {data[24]} bits")
     if b"IEND" not in data[-16:]:
         raise Refused("truncated", "the PNG has no end")
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

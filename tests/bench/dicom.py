@@ -157,6 +157,8 @@ def run(folder: Path) -> list[Row]:
         what, mine = f"DICOM to 512x512, {name}", ms(times.median("ours"))
         by_hand = syntax == JPEGLosslessSV1 and not plugins()
         reader = "imagecodecs" if by_hand else "pixel_array"
+        if syntax == JPEGLosslessSV1 and plugins():
+            reader += f" by {plugins()[0]}"
         for side, said in (
             ("smooth", f"{reader}, float64, skimage"),
             ("area", f"{reader}, float64, cv2 area"),

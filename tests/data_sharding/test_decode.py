@@ -174,6 +174,16 @@ def test_a_declared_bomb_is_refused_by_its_size(dicom, tmp_path, syntax):
         assert refusal(path, read).reason == "too_large"
 
 
+def test_a_picture_too_deep_for_its_size_is_refused(dicom, tmp_path):
+    """In bytes, not only in pixels: 60 million pixels of colour, or of 32 bits."""
+    tags = {"syntax": RLELossless, "PixelData": encapsulate([bytes(100)])}
+    size = {"Rows": 6000, "Columns": 10000}
+    colour = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
+    for more in (colour, {"BitsAllocated": 32, "BitsStored": 32}):
+        path = dicom(tmp_path / "a", RAMP, **{**tags, **size, **more})
+        assert refusal(path).reason == "too_large"
+
+
 @pytest.mark.parametrize(
     ("tail", "codec", "patch"),
     [

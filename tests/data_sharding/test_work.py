@@ -47,11 +47,14 @@ def test_png_that_are_none(tmp_path):
     whole = png(tmp_path / "a", GREY).read_bytes()
     bomb = bytearray(whole)
     bomb[16:24] = b"\x00\x01\x00\x00" * 2  # 65536 x 65536 are declared
+    deep = bytearray(whole)
+    deep[16:26] = b"\x00\x00\x1f\x00" * 2 + b"\x10\x06"  # 7936 x 7936 of 4 times 16 bits
     for data, reason in (
         (b"", "undecodable"),
         (b"\xff\xd8\xff\xe0 a jpeg", "undecodable"),
         (whole[:200], "truncated"),
         (bytes(bomb), "too_large"),
+        (bytes(deep), "too_large"),
         (whole[:60] + bytes(len(whole) - 76) + whole[-16:], "undecodable"),
     ):
         (tmp_path / "b").write_bytes(data)

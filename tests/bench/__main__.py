@@ -1,12 +1,11 @@
 """Side-by-side benchmarks as a markdown table; every side is in this folder, in the same file.
 
-    make bench                        # all, under 4 minutes on 2 idle cores
-    python -m tests.bench             # the same
-    python -m tests.bench reading dicom
+    make bench                        # all, with the libraries compared with
+    python -m tests.bench dicom       # some of them; reading needs PYTHONPATH=.venv/peers
 
-Both sides of a row run in turn in one process, one thread, no loader workers. Ratios travel from
-machine to machine; milliseconds do not. A ratio above 1 is in our favour, but for rows against a
-floor or an aim.
+Both sides of a row run in turn in one process and one thread, but for reading and packing, whose
+rows say how many processes. Ratios travel from machine to machine; milliseconds do not. A ratio
+above 1 is in our favour, but for rows against a floor or an aim.
 """
 
 from __future__ import annotations
@@ -22,7 +21,18 @@ import torch
 
 from tests.bench.harness import HEAD, machine
 
-NAMES = ("reading", "dicom", "bootstrap", "augment", "loop", "phantom", "leaks", "seek", "shuffle")
+NAMES = (
+    "reading",
+    "packing",
+    "dicom",
+    "bootstrap",
+    "augment",
+    "loop",
+    "phantom",
+    "leaks",
+    "seek",
+    "shuffle",
+)
 
 
 def main() -> None:

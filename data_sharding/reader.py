@@ -34,9 +34,10 @@ from data_sharding.tarcheck import MAX_JSON, check_tar, npy_header
 
 __all__ = ["ShardDataset", "member_path", "npy_header", "read_index", "verify"]
 
-#: Bytes of mapped files that one dataset may add to a process's memory. They are the page cache's
-#: and cost nothing to give back, but count as the process's own wherever memory is watched.
-RESIDENT = 48 << 20
+#: Mapped files that a dataset may add to a process's memory: so many bytes, or so many pictures if
+#: that is more. They are the page cache's and cost nothing to give back, but count as the process's
+#: own wherever memory is watched; and to map a picture again costs as much as to copy it.
+RESIDENT, PICTURES = 48 << 20, 4096
 #: Pictures touched for the first time between two looks at that.
 LOOK = 16
 
@@ -155,12 +156,17 @@ class ShardDataset:
             raise ValueError(f"{self._name(i)} has no readable facts: {e}") from e
 
     def check_cache(self, shards: int) -> None:
-        """ValueError if they come from an object store and the cache cannot hold this many."""
-        need = sum(sorted((s.bytes for s in self.manifest.shards), reverse=True)[:shards])
+        """That the cache can hold as many shards as are in use at a time (0: all of them).
+
+        Raises:
+            ValueError: they come from an object store, and it cannot.
+        """
+        sizes = sorted((s.bytes for s in self.manifest.shards), reverse=True)
+        need = sum(sizes[: shards or None])
         if self._store is not None and need > self._store.cache.limit:
             raise ValueError(
-                f"{self._store.url}: {shards} shards are in use at a time, {need} bytes, and the "
-                f"cache holds {self._store.cache.limit}. Set OSTEORAY_CACHE_GIB or data.spread."
+                f"{self._store.url}: the shards in use at a time take {need} bytes, and the cache "
+                f"holds {self._store.cache.limit}. Set OSTEORAY_CACHE_GIB, or data.spread to fewer."
             )
 
     def prefetch(self, rows: npt.NDArray[np.int64]) -> None:
@@ -196,7 +202,7 @@ class ShardDataset:
             return
         now = _mapped_bytes()
         self._before = min(self._before, now) if self._before else now
-        if now - self._before > RESIDENT:
+        if now - self._before > max(RESIDENT, PICTURES * self._size):
             for _, data in self._maps.values():
                 data.madvise(mmap.MADV_DONTNEED)  # views stay good: the kernel maps them again
             self._seen, self._before = bytearray(len(self)), _mapped_bytes()

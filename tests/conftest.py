@@ -85,7 +85,7 @@ def pack_pictures(
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The user's cache, here and in every process started from here."""
     folder = tmp_path_factory.mktemp("cache")
     os.environ["OSTEORAY_CACHE"] = str(folder)

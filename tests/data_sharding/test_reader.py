@@ -7,6 +7,8 @@ import os
 import pickle
 import shutil
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -220,6 +222,26 @@ def test_a_shard_is_hashed_once_a_user_and_again_when_it_was_touched(copy, monke
     assert len(hashed) == 4
 
 
+def test_of_many_at_once_one_hashes_and_the_others_wait(copy, monkeypatch):
+    monkeypatch.setattr(stamps, "SETTLED_NS", -1)
+    path, real, hashed = copy / "train-00000.tar", stamps._hashes_to, []
+
+    def slow(file, sha256):
+        hashed.append(1)
+        time.sleep(0.2)
+        return real(file, sha256)
+
+    def ask(_) -> bool:
+        with path.open("rb") as file:
+            return stamps.is_intact(path, file, sha256)
+
+    monkeypatch.setattr(stamps, "_hashes_to", slow)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    with ThreadPoolExecutor(8) as pool:  # a lock between files, so between processes as well
+        assert all(pool.map(ask, range(8)))
+    assert len(hashed) == 1
+
+
 def test_stamps_that_others_could_write_are_not_believed(copy, tmp_path, monkeypatch):
     monkeypatch.setenv("OSTEORAY_CACHE", str(tmp_path / "open"))
     folder = tmp_path / "open" / f"stamps-{os.getuid()}"
@@ -256,6 +278,7 @@ def test_memory_that_is_given_back_leaves_views_as_they_were(packed, monkeypatch
     views = [data.image(i) for i in range(len(data))]
     assert sum(data._seen) == len(data)
     monkeypatch.setattr(reader, "RESIDENT", -1)
+    monkeypatch.setattr(reader, "PICTURES", -1)
     views += [data.image(i) for i in range(len(data))]  # all seen: nobody looks
     data._seen = bytearray(len(data))
     views = [data.image(i) for i in range(len(data))]

@@ -375,6 +375,8 @@ def test_a_cache_too_small_for_the_order_is_refused(source, tmp_path):
     data.check_cache(3)
     with pytest.raises(ValueError, match="Set OSTEORAY_CACHE_GIB or data"):
         data.check_cache(4)
+    with pytest.raises(ValueError, match="take"):
+        data.check_cache(0)
     ShardDataset(source).check_cache(10**6)
 
 

@@ -3,8 +3,8 @@
 Decoders by measurement (2500x2500, 12 bits, one core): JPEG-lossless 42 ms by libjpeg-turbo 3, 59
 by liblj92, 104 by jpegsof3; RLE 8 ms by imagecodecs, 86 by pydicom; JPEG 2000 600 ms by OpenJPEG.
 HTJ2K takes 58 ms by OpenJPEG; OpenJPH needs 31 but gives damaged streams back as whole pictures.
-libjpeg-turbo does so with streams that end early, so a JPEG must have its end marker. All of these
-are in imagecodecs, none is GPL.
+libjpeg-turbo does so with streams that end early, and CharLS then searches on for 4 s: a JPEG and a
+JPEG-LS must have their end marker. All of these are in imagecodecs, none is GPL.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def _coded(stream: bytes | memoryview, syntax: str, shape: tuple[int, ...]) -> C
         raise Refused("undecodable", f"{name}: {sizes}")
     if said.channels != (1 if len(shape) == 2 else shape[2]) or not 2 <= said.bits <= 16:
         raise Refused("undecodable", f"{name}: {said.channels} channels of {said.bits} bits")
-    if codec == "jpeg8" and b"\xff\xd9" not in bytes(stream[-_PADDED:]):
+    if codec != "jpeg2k" and b"\xff\xd9" not in bytes(stream[-_PADDED:]):
         raise Refused("truncated", f"{name}: the stream has no end")
     import imagecodecs  # half the import time of this folder; uncompressed sites never pay it
 

@@ -1,7 +1,7 @@
 """Copies planted among radiographs: how many are found, how many false alarms, how fast.
 
     python -m tests.bench leaks    # every fourth picture
-    python -m tests.bench.leaks    # every picture, and more phantoms: 10 minutes
+    python -m tests.bench.leaks    # every picture, and more phantoms: some minutes
 
 Radiographs of the phantom world and, where they are, of NIH's sample. The edits are done to the
 source picture, which is then made a model's picture by `cxr.to_model`, as packing does. Each edited

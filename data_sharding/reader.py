@@ -12,8 +12,6 @@ every one is checked against the file before it is used, and nothing is ever unp
 
 from __future__ import annotations
 
-import hashlib
-import io
 import math
 import mmap
 from io import BufferedReader
@@ -24,13 +22,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from data_sharding.cache import Cache
-from data_sharding.schema import INDEX_COLUMNS, Manifest, Sample, sha256_file
+from data_sharding.index import member_path, read_index
+from data_sharding.schema import Manifest, Sample
 from data_sharding.stamps import is_intact
-from data_sharding.store import open_place, plain_name
-from data_sharding.tarcheck import MAX_JSON, check_tar, npy_header
+from data_sharding.store import open_place
+from data_sharding.tarcheck import MAX_JSON, npy_header
+from data_sharding.verify import verify
 
 __all__ = ["ShardDataset", "member_path", "npy_header", "read_index", "verify"]
 
@@ -40,15 +39,6 @@ __all__ = ["ShardDataset", "member_path", "npy_header", "read_index", "verify"]
 RESIDENT, PICTURES = 48 << 20, 4096
 #: Pictures touched for the first time between two looks at that.
 LOOK = 16
-
-
-def member_path(folder: Path, name: str) -> Path:
-    """`folder` / `name` for a plain file name.
-
-    Raises:
-        ValueError: `name` would leave the folder.
-    """
-    return folder / plain_name(folder, name)
 
 
 class ShardDataset:
@@ -161,7 +151,8 @@ class ShardDataset:
         Raises:
             ValueError: they come from an object store, and it cannot.
         """
-        sizes = sorted((s.bytes for s in self.manifest.shards), reverse=True)
+        used = (self.manifest.shards[n].bytes for n in np.unique(self.shards))
+        sizes = sorted(used, reverse=True)
         need = sum(sizes[: shards or None])
         if self._store is not None and need > self._store.cache.limit:
             raise ValueError(
@@ -245,77 +236,3 @@ def _mapped_bytes() -> int:
             return 1024 * int(f.read().split(b"RssFile:")[1].split()[0])
     except (OSError, IndexError):
         return 0
-
-
-def read_index(folder: Path, manifest: Manifest) -> pd.DataFrame:
-    """``index.parquet``, checked against the manifest.
-
-    Raises:
-        ValueError: absent, changed since it was packed, or naming shards that are not listed.
-    """
-    path = member_path(folder, manifest.index)
-    if not path.is_file():
-        raise ValueError(f"{path}: the index is missing. Pack again.")
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != manifest.index_sha256:
-        raise ValueError(f"{path}: changed since it was packed (sha256 differs). Pack again.")
-    index = pq.read_table(io.BytesIO(data)).to_pandas()
-    missing = [c for c in INDEX_COLUMNS if c not in index]
-    if missing:
-        raise ValueError(f"{path}: columns missing: {', '.join(missing)}")
-    listed = {shard.path: shard.samples for shard in manifest.shards}
-    counted = index["shard"].value_counts().to_dict()
-    if counted != {name: n for name, n in listed.items() if n}:
-        raise ValueError(f"{path}: its shards are not those of the manifest")
-    nullable = {"label": "Int64", "days_to_dxa": "Int64"}
-    return index.loc[:, list(INDEX_COLUMNS)].astype(nullable)
-
-
-def verify(folder: Path) -> list[str]:
-    """What is wrong with a packed dataset: one line a file, naming it; an empty list if nothing.
-
-    Reads every byte (sha256), every tar's structure, and compares the index with both.
-
-    Raises:
-        ValueError: there is no readable manifest.
-    """
-    manifest = Manifest.load(folder)
-    wrong = []
-    for name, sha256 in (
-        *((s.path, s.sha256) for s in manifest.shards),
-        (manifest.index, manifest.index_sha256),
-        (manifest.ledger, manifest.ledger_sha256),
-    ):
-        path = member_path(folder, name)
-        if not path.is_file():
-            wrong.append(f"{path}: missing")
-        elif sha256_file(path) != sha256:
-            wrong.append(f"{path}: not the bytes that were packed (sha256 differs)")
-    if not wrong:
-        wrong += _verify_content(folder, manifest)
-    return wrong
-
-
-def _verify_content(folder: Path, manifest: Manifest) -> list[str]:
-    """What is wrong with files that are those of the manifest: hostile tars, a false index."""
-    try:
-        index = read_index(folder, manifest)
-    except ValueError as e:
-        return [str(e)]
-    wrong = []
-    of_shard = dict(list(index.groupby("shard", sort=False)))
-    columns = ["key", "npy_offset", "npy_size", "json_offset", "json_size"]
-    for shard in manifest.shards:
-        path = folder / shard.path
-        try:
-            found = check_tar(path, manifest.image_shape, manifest.image_dtype, shard.samples)
-        except ValueError as e:
-            wrong.append(str(e))
-            continue
-        there = [
-            (m["npy"].key, m["npy"].offset, m["npy"].size, m["json"].offset, m["json"].size)
-            for m in found
-        ]
-        if there != list(of_shard[shard.path][columns].itertuples(index=False, name=None)):
-            wrong.append(f"{path}: {manifest.index} says its samples lie elsewhere")
-    return wrong

@@ -296,6 +296,16 @@ def test_pictures_of_no_shape(copy, shape):
         ShardDataset(copy)
 
 
+def test_an_empty_shard_is_no_fault(copy):
+    manifest = Manifest.load(copy)
+    (copy / "train-99999.tar").write_bytes(bytes(10240))
+    sha256 = hashlib.sha256(bytes(10240)).hexdigest()
+    changes = {"path": "train-99999.tar", "samples": 0, "bytes": 10240, "sha256": sha256}
+    empty = manifest.shards[0].model_copy(update=changes)
+    manifest.model_copy(update={"shards": (*manifest.shards, empty)}).save(copy)
+    assert verify(copy) == []
+
+
 def test_verify_compares_the_index_with_the_tars(copy):
     forge_index(copy, lambda index: index.assign(key=index["key"].to_list()[::-1]))
     assert "says its samples lie elsewhere" in verify(copy)[0]

@@ -373,7 +373,7 @@ def test_a_cache_too_small_for_the_order_is_refused(source, tmp_path):
     shard = Manifest.load(source).shards[0]
     data = ShardDataset(f"flaky://{source}", cache=Cache(tmp_path / "small", 3 * shard.bytes))
     data.check_cache(3)
-    with pytest.raises(ValueError, match="Set OSTEORAY_CACHE_GIB or data"):
+    with pytest.raises(ValueError, match="Set OSTEORAY_CACHE_GIB, or data"):
         data.check_cache(4)
     with pytest.raises(ValueError, match="take"):
         data.check_cache(0)

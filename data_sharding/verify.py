@@ -57,7 +57,9 @@ def _verify_content(folder: Path, manifest: Manifest) -> list[str]:
             (m["npy"].key, m["npy"].offset, m["npy"].size, m["json"].offset, m["json"].size)
             for m in found
         ]
-        said = of_shard.get(shard.path, index.iloc[:0])[columns]
-        if there != list(said.itertuples(index=False, name=None)):
+        said = []
+        if shard.path in of_shard:
+            said = list(of_shard[shard.path][columns].itertuples(index=False, name=None))
+        if there != said:
             wrong.append(f"{path}: {manifest.index} says its samples lie elsewhere")
     return wrong

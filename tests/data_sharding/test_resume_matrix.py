@@ -76,6 +76,7 @@ def rank_serves(made: Stream, world: World, epoch: int, first: int, last: int) -
     return [samples(next(batches)) for _ in range(first, last)]  # and drops the iterator
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker")
 @pytest.mark.parametrize(
     ("order", "kills", "workers"),
     [("full", 100, (0,)), ("strata", 100, (0,)), ("blocks", 100, (0,)), ("both", 200, WORKERS)],

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -29,7 +29,7 @@ OLDEST = 90.0  # years; above, an age names a person (HIPAA Safe Harbor, 45 CFR 
 class Making:
     """How samples are made of works."""
 
-    pixels: str  # dicom, png or photo
+    pixels: Literal["dicom", "grey", "photo"]
     size: int
     assume_view: str
     screen: bool

@@ -28,6 +28,7 @@ from data_sharding.elements import File, opened, syntax_name, text
 from data_sharding.header import TAGS, chain_of, check_grey, one_channel
 from data_sharding.ledger import Refused
 from data_sharding.tables import parse_age, parse_date
+from data_sharding.terms import BODY_PARTS, MODALITIES, quoted
 
 ALLOWED = (
     *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "Modality"),
@@ -119,11 +120,6 @@ def _display(file: File) -> Display:
     return replace(show(codes, chain), applied=applied)
 
 
-def _coded(text: str) -> str:
-    """A coded value as evidence, if it looks like one; free text could name a person."""
-    return text if re.fullmatch(r"[A-Z0-9_]{1,12}", text) else "an unusual value"
-
-
 def _view(ds: Dataset) -> str:
     """PA, AP, LL or what else is stated: ViewPosition, else the meaning of the view code."""
     stated = text(ds, "ViewPosition").upper()
@@ -145,11 +141,11 @@ def _facts(file: File, assume_view: str) -> Facts:
     ds = file.ds
     modality = text(ds, "Modality").upper()
     if modality not in RADIOGRAPHS:
-        said = f"modality {_coded(modality)}" if modality else "no modality"
+        said = f"modality {quoted(modality, MODALITIES)}" if modality else "no modality"
         raise Refused("wrong_modality", said)
     body_part = text(ds, "BodyPartExamined").upper()
     if body_part and not _CHEST.fullmatch(body_part):
-        raise Refused("not_chest", f"body part {_coded(body_part)}")
+        raise Refused("not_chest", f"body part {quoted(body_part, BODY_PARTS)}")
     if text(ds, "PresentationIntentType").upper() == "FOR PROCESSING":
         raise Refused("for_processing", "presentation intent FOR PROCESSING")
     check_grey(file)

@@ -26,7 +26,7 @@ from data_sharding.cohort import FACE
 from data_sharding.columns import PHOTOS, check, names
 from data_sharding.dicom import Facts
 from data_sharding.ledger import Exclusion, Ledger, Refused
-from data_sharding.photos import Header, read_header
+from data_sharding.photos import Header
 from data_sharding.sources import Radiograph, Site, files_under, read_clinical, read_dxa
 from data_sharding.tables import Row, Table, parse_date, read_table
 
@@ -53,25 +53,17 @@ def photo_files(folder: Path) -> list[Path]:
     return list(files_under(folder / "photos"))
 
 
-def scan_photo(path: Path) -> Header | Refused:
-    """The header of one photograph, or why it is no use; for a pool of processes."""
-    try:
-        return read_header(path)
-    except Refused as e:
-        return e
-
-
 def read_study(
     folder: Path,
     ledger: Ledger,
-    headers: Callable[[list[Path]], Iterable[Header | Refused]] | None = None,
+    headers: Callable[[list[Path]], Iterable[Header | Refused]],
 ) -> Site:
     """A face study's photographs and tables.
 
     Args:
         folder: the study.
         ledger: gets the rows and files that are no use.
-        headers: reads the files' headers, in their order; by default one after the other.
+        headers: reads the files' headers, in their order (`work.scan` in a pool of processes).
 
     Raises:
         ValueError: a table cannot be read as a whole.
@@ -84,7 +76,7 @@ def read_study(
         ledger.notes.append("no clinical.csv: age, sex and menopausal status are not known")
     files = photo_files(folder)
     said = _whose(folder, files, site, ledger)
-    found = list(headers(files) if headers else map(scan_photo, files))
+    found = list(headers(files))
     take_photos(folder, list(zip(files, found, strict=True)), said, site, ledger)
     return site
 

@@ -43,7 +43,7 @@ class Refused(ValueError):
         return f"{REASONS[self.reason]}: {self.evidence}"
 
 
-CRASH = Refused("undecodable", "the decoder crashed on it")
+CRASH = Refused("undecodable", "the decoder crashed on it, or never came back")
 
 
 class NothingUsable(ValueError):

@@ -35,7 +35,12 @@ from data_sharding.shards import write_index
 from data_sharding.splits import FRACTIONS, assign, stratum
 
 #: How the pictures of each kind of source are read.
-_READ: dict[Kind, str] = {"dxa": "dicom", "face": "photo", "nih": "grey", "chexpert": "grey"}
+_READ: dict[Kind, Literal["dicom", "grey", "photo"]] = {
+    "dxa": "dicom",
+    "face": "photo",
+    "nih": "grey",
+    "chexpert": "grey",
+}
 
 
 def pack(

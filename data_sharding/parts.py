@@ -17,17 +17,15 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from data_sharding.dicom import Facts
-from data_sharding.faces import scan_photo
-from data_sharding.ledger import Refused
+from data_sharding.ledger import CRASH, Refused
 from data_sharding.photos import Header
 from data_sharding.pool import Shield, deadline
 from data_sharding.private import write_private
 from data_sharding.schema import Sample, Shard, Split, sha256_file
 from data_sharding.shards import Fragment, Row, seal, shard_name
-from data_sharding.work import Done, Job, Scan, make, scan
+from data_sharding.work import Job, Made, Scan, make, scan
 
 P = TypeVar("P", "ScanPart", "MakePart", "SealPart", "MakePart | SealPart")
-CRASH = Refused("undecodable", "the decoder crashed on it, or never came back")
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class MakePart:
     """Works that lie together in a shard; the choices of each are tried in their order."""
 
     works: tuple[tuple[Choice, ...], ...]
-    pixels: str  # dicom, png or photo
+    pixels: Literal["dicom", "grey", "photo"]
     size: int
     assume_view: str
     screen: bool
@@ -103,14 +101,9 @@ def _safely(function: Callable[[Any], Any], crashed: Any, careful: bool) -> Iter
     yield timed
 
 
-def _header(item: tuple[str, str, str]) -> Facts | Header | Refused:
-    kind, path, assume_view = item
-    return scan_photo(Path(path)) if kind == "photo" else scan(Scan(path, assume_view))
-
-
 def _scan(job: ScanPart) -> None:
-    with _safely(_header, CRASH, job.careful) as safely:
-        answers = [safely((job.kind, path, job.assume_view)) for path in job.paths]
+    with _safely(scan, CRASH, job.careful) as safely:
+        answers = [safely(Scan(job.kind, path, job.assume_view)) for path in job.paths]
     said = [
         {"refused": a.args} if isinstance(a, Refused) else {"facts": asdict(a)} for a in answers
     ]
@@ -139,32 +132,24 @@ def _members(done: Path) -> Path:
 
 def _make(job: MakePart) -> None:
     fragment, used, failed = Fragment(_members(job.done)), [], []
-    with _safely(make, None, job.careful) as safely:
+    with _safely(make, CRASH, job.careful) as safely:
         for n, choices in enumerate(job.works):
-            chosen, done, why = _first_readable(choices, job, safely)
-            failed += [[n, i, *refused.args] for i, refused in enumerate(why)]
+            chosen = None
+            for i, choice in enumerate(choices):
+                wanted = Job(job.pixels, choice.path, job.size, job.assume_view, job.screen)
+                made: Made | Refused = safely(wanted)
+                if isinstance(made, Refused):
+                    failed.append([n, i, *made.args])
+                    continue
+                digest = hashlib.sha256(made.pixels.tobytes()).hexdigest()
+                sample = Sample(**choice.facts, applied=made.applied, pixels_sha256=digest)
+                fragment.add(sample, made.pixels)
+                chosen = i
+                break
             used.append(chosen)
-            if chosen is not None and done.pixels is not None:
-                facts = choices[chosen].facts
-                digest = hashlib.sha256(done.pixels.tobytes()).hexdigest()
-                sample = Sample(**facts, applied=done.applied, pixels_sha256=digest)
-                fragment.add(sample, done.pixels)
     fragment.close()
     said = {"sha256": sha256_file(_members(job.done)), "rows": fragment.rows}
     write_private(job.done, json.dumps(said | {"used": used, "failed": failed}))
-
-
-def _first_readable(
-    choices: tuple[Choice, ...], job: MakePart, safely: Callable[[Job], Done | None]
-) -> tuple[int | None, Any, list[Refused]]:
-    """The number of the first choice that gives a picture, the picture, and why others did not."""
-    failed: list[Refused] = []
-    for n, choice in enumerate(choices):
-        done = safely(Job((choice.path,), job.pixels, job.size, job.assume_view, job.screen))
-        if done is not None and done.used is not None:
-            return n, done, failed
-        failed.append(CRASH if done is None else done.failed[0])
-    return None, None, failed
 
 
 def _seal(job: SealPart) -> None:

@@ -37,7 +37,7 @@ from skimage.transform import resize
 from data_sharding.decode import decode
 from data_sharding.dicom import ALLOWED
 from data_sharding.elements import opened
-from data_sharding.work import Job, make
+from data_sharding.work import Job, Made, make
 from tests.bench.harness import Row, alternate, clock, ms
 
 SIDE, SIZE = 2500, 512
@@ -45,9 +45,9 @@ TAGS = [Tag(name) for name in ALLOWED]
 
 
 def ours(path: Path) -> np.ndarray:
-    done = make(Job((str(path),), "dicom", SIZE, ""))
-    assert done.pixels is not None, done.failed
-    return done.pixels
+    made = make(Job("dicom", str(path), SIZE))
+    assert isinstance(made, Made), made
+    return made.pixels
 
 
 def tutorial(path: Path, smooth: bool = True) -> np.ndarray:

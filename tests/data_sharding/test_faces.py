@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from data_sharding.cohort import dxa_cohort
-from data_sharding.faces import is_face_study, photo_files, read_study, scan_photo
+from data_sharding.faces import is_face_study, photo_files, read_study
 from data_sharding.ledger import Ledger
 from data_sharding.policies import policy
 from data_sharding.sources import Site
+from data_sharding.work import Scan, scan
 
 
 def save(path: Path, seed: int, taken: str = "", kind: str = "JPEG") -> Path:
@@ -49,10 +50,14 @@ def study(tmp_path: Path) -> Path:
     return folder
 
 
-def read(folder: Path, **rest: Any) -> tuple[Site, Ledger, dict[str, tuple[str, date | None]]]:
+def headers(paths: list[Path]) -> list[Any]:
+    return [scan(Scan("photo", str(path))) for path in paths]
+
+
+def read(folder: Path) -> tuple[Site, Ledger, dict[str, tuple[str, date | None]]]:
     """The study, its ledger, and item -> (patient, day)."""
     ledger = Ledger()
-    site = read_study(folder, ledger, **rest)
+    site = read_study(folder, ledger, headers)
     for box in ledger.flow:
         assert box.n_in == box.n_out + sum(box.excluded.values())
     files = [box for box in ledger.flow if box.unit == "file"]
@@ -183,21 +188,14 @@ def test_the_cohort_pairs_photographs_as_it_pairs_radiographs(study):
     assert dxa_cohort(site, osp, osp.rules, Ledger()) == []
 
 
-def test_headers_may_be_read_by_a_pool_and_the_order_of_files_has_no_say(study):
-    for n in range(5):
-        save(study / f"photos/P{n}/a.jpg", n % 4)
-    one = read(study)[2]
-    assert read(study, headers=lambda paths: [scan_photo(p) for p in paths])[2] == one
-
-
 def test_tables_that_are_none(study):
     (study / "photos.csv").write_text("name,patient\na,b\n")
     with pytest.raises(ValueError, match="no column file"):
-        read_study(study, Ledger())
+        read_study(study, Ledger(), headers)
     (study / "photos.csv").unlink()
     (study / "clinical.csv").unlink()
     ledger = Ledger()
-    assert read_study(study, ledger).radiographs == []
+    assert read_study(study, ledger, headers).radiographs == []
     assert any("no clinical.csv" in note for note in ledger.notes)
     (study / "dxa.csv").unlink()
     assert not is_face_study(study)

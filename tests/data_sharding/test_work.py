@@ -10,7 +10,7 @@ import pytest
 
 from data_sharding.ledger import Ledger, Refused
 from data_sharding.sources import CLINICAL_COLUMNS, DXA_COLUMNS, Site, read_clinical, read_dxa
-from data_sharding.work import Job, Scan, make, read_png, scan
+from data_sharding.work import Job, Made, Scan, make, scan
 
 GREY = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
 
@@ -20,71 +20,46 @@ def png(path, image):
     return path
 
 
-def reason_of(path) -> str:
-    with pytest.raises(Refused) as caught:
-        read_png(path)
-    return caught.value.reason
-
-
-def test_png_of_8_and_16_bits(tmp_path):
-    assert np.array_equal(read_png(png(tmp_path / "a", GREY))[0], GREY)
-    deep = GREY.astype(np.uint16) * 257
-    assert np.array_equal(read_png(png(tmp_path / "b", deep))[0], deep)
-
-
-def test_colour_and_transparency(tmp_path):
-    rgba = np.dstack([GREY, GREY, GREY, np.full_like(GREY, 255)])
-    pixels, applied = read_png(png(tmp_path / "a", rgba))
-    assert np.array_equal(pixels, GREY)
-    assert "equal colour channels as grey" in applied
-    rgba[0, 0, 3] = 0
-    assert reason_of(png(tmp_path / "b", rgba)) == "colour"
-    rgba[0, 0] = 1, 2, 3, 255
-    assert reason_of(png(tmp_path / "c", rgba[..., :3].copy())) == "colour"
-
-
-def test_png_that_are_none(tmp_path):
-    whole = png(tmp_path / "a", GREY).read_bytes()
-    bomb = bytearray(whole)
-    bomb[16:24] = b"\x00\x01\x00\x00" * 2  # 65536 x 65536 are declared
-    deep = bytearray(whole)
-    deep[16:26] = b"\x00\x00\x1f\x00" * 2 + b"\x10\x06"  # 7936 x 7936 of 4 times 16 bits
-    for data, reason in (
-        (b"", "undecodable"),
-        (b"\xff\xd8\xff\xe0 a jpeg", "undecodable"),
-        (whole[:200], "truncated"),
-        (bytes(bomb), "too_large"),
-        (bytes(deep), "too_large"),
-        (whole[:60] + bytes(len(whole) - 76) + whole[-16:], "undecodable"),
-    ):
-        (tmp_path / "b").write_bytes(data)
-        assert reason_of(tmp_path / "b") == reason
-    assert reason_of(tmp_path / "none") == "unreadable"
-
-
-def test_the_first_readable_file_is_used(tmp_path):
+def test_a_picture_or_a_reason(tmp_path):
     black, good = png(tmp_path / "a", np.zeros_like(GREY)), png(tmp_path / "b", GREY)
-    done = make(Job((str(tmp_path / "none"), str(black), str(good)), "png", 32, ""))
-    assert done.used == 2
-    assert [e.reason for e in done.failed] == ["unreadable", "blank"]
-    assert done.pixels is not None
-    assert (done.pixels.shape, done.pixels.dtype) == ((32, 32), np.uint8)
-    assert np.array_equal(done.shown, GREY.astype(np.uint16) * 257)  # as a person sees it
-    nothing = make(Job((str(black),), "png", 32, ""))
-    assert (nothing.used, nothing.pixels) == (None, None)
+    made = [make(Job("grey", str(p), 32)) for p in (tmp_path / "none", black, good)]
+    assert [m.reason for m in made[:2] if isinstance(m, Refused)] == ["unreadable", "blank"]
+    assert isinstance(made[2], Made)
+    assert (made[2].pixels.shape, made[2].pixels.dtype) == ((32, 32), np.uint8)
+    assert made[2].applied[-2:] == ("truncated to the central 50%", "area-averaged to 32")
 
 
-def test_shown_is_small_and_made_before_truncation(tmp_path, dicom):
+def test_a_photograph_is_fitted_whole(tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 256, (40, 80, 3)).astype(np.uint8)
+    made = make(Job("photo", str(png(tmp_path / "a", rgb)), 32))
+    assert isinstance(made, Made)
+    assert made.pixels.shape == (32, 32, 3)
+    assert not made.pixels[:8].any()  # the bar above a wide picture
+    assert "photo/1" in made.applied[-1]
+
+
+def test_what_does_not_look_like_a_chest_is_refused_if_asked(tmp_path):
+    path = str(png(tmp_path / "a", GREY))
+    assert isinstance(make(Job("grey", path, 64)), Made)
+    refused = make(Job("grey", path, 64, screen=True))
+    assert isinstance(refused, Refused)
+    assert refused.evidence
+
+
+def test_real_chests_pass_the_screen(nih_folder):
+    paths = sorted((nih_folder / "images").iterdir())[:24]
+    made = [make(Job("grey", str(p), 512, screen=True)) for p in paths]
+    assert all(isinstance(m, Made) for m in made)
+
+
+def test_truncation_follows_the_centre(tmp_path, dicom):
     wide = np.tile(np.arange(4096, dtype=np.uint16), (300, 1))
     path = dicom(tmp_path / "a", wide, WindowCenter=2048, WindowWidth=4096)
-    done = make(Job((str(path),), "dicom", 32, ""))
-    assert done.shown is not None
-    assert (done.shown.shape, done.shown.dtype) == ((38, 512), np.uint16)
-    assert (done.shown[0, 0], done.shown[0, 256]) == (0, round(2048 / 4095 * 65535))
-    assert done.pixels is not None
-    assert set(done.pixels[:, 0]) == {0}  # what lies outside of the centre's range is clipped
-    assert set(done.pixels[:, 7]) == {0}
-    assert "truncated to the central 50%" in done.applied
+    made = make(Job("dicom", str(path), 32))
+    assert isinstance(made, Made)
+    assert set(made.pixels[:, 0]) == {0}  # what lies outside of the centre's range is clipped
+    assert set(made.pixels[:, 7]) == {0}
+    assert "truncated to the central 50%" in made.applied
 
 
 def test_a_blank_radiograph_is_never_passed_on(tmp_path, dicom):
@@ -94,13 +69,13 @@ def test_a_blank_radiograph_is_never_passed_on(tmp_path, dicom):
     beside = dicom(tmp_path / "b", texture, WindowCenter=60000, WindowWidth=100)
     padded = dicom(tmp_path / "c", np.full((64, 64), 7, np.uint16), PixelPaddingValue=7)
     for path in (flat, beside, padded):
-        done = make(Job((str(path),), "dicom", 32, ""))
-        assert (done.used, done.pixels, done.shown) == (None, None, None)
-        assert [e.reason for e in done.failed] == ["blank"]
+        refused = make(Job("dicom", str(path), 32))
+        assert isinstance(refused, Refused)
+        assert refused.reason == "blank"
 
 
 def test_things_that_are_not_files(tmp_path):
-    found = scan(Scan(str(tmp_path), ""))
+    found = scan(Scan("dicom", str(tmp_path)))
     assert isinstance(found, Refused)
     assert found.reason == "unreadable"
 

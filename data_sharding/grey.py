@@ -1,7 +1,7 @@
-"""A grey JPEG of 8 bits, as CheXpert's are: its declared size is checked before it is decoded.
+"""Grey PNG and JPEG files, as public sets have them: the declared size is checked before decoding.
 
-    from data_sharding.jpeg import read_jpeg
-    pixels, applied = read_jpeg(Path("view1_frontal.jpg"))   # uint8 [H, W]
+    from data_sharding.grey import read_grey
+    pixels, applied = read_grey(Path("00000001_000.png"))   # uint8 or uint16 [H, W]
 
 libjpeg decodes through damage in the middle of a picture without saying so; that is not seen here.
 """
@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from data_sharding.decode import check_size
+from data_sharding.decode import MAX_BYTES, check_size
 from data_sharding.ledger import Refused
 
+_PNG = b"\x89PNG\r\n\x1a\n"
 _START = b"\xff\xd8\xff"
 _END = b"\xff\xd9"
 _SCAN = 0xDA
@@ -26,18 +27,52 @@ _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
-def read_jpeg(path: Path) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-    """A grey JPEG [H, W] and what was done; one with equal colour channels is grey too.
+def read_grey(path: Path) -> tuple[npt.NDArray[np.uint8 | np.uint16], tuple[str, ...]]:
+    """A grey picture [H, W] and what was done; one with equal colour channels is grey too.
 
     Raises:
         Refused: unreadable, too_large, no_pixels, undecodable, truncated, colour.
     """
     try:
+        if path.stat().st_size > 2 * MAX_BYTES:
+            raise Refused("too_large", f"a file of {path.stat().st_size} bytes")
         data = path.read_bytes()
     except OSError as e:
         raise Refused("unreadable", type(e).__name__, str(e)[:200]) from e
-    if not data.startswith(_START):
-        raise Refused("undecodable", "not a JPEG file")
+    if data.startswith(_PNG):
+        kind = "PNG"
+        _check_png(data)
+    elif data.startswith(_START):
+        kind = "JPEG"
+        _check_jpeg(data)
+    else:
+        raise Refused("undecodable", "neither a PNG nor a JPEG file")
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if decoded is None:
+        raise Refused("undecodable", f"damaged {kind}")
+    image: npt.NDArray[Any] = np.asarray(decoded)
+    if image.ndim == 2:
+        return image, (f"decoded {kind}",)
+    same = all(np.array_equal(image[..., 0], image[..., c]) for c in (1, 2))
+    full = 255 if image.itemsize == 1 else 65535
+    if not same or (image.shape[2] == 4 and not (image[..., 3] == full).all()):
+        raise Refused("colour", f"{image.shape[2]} channels that differ")
+    said = (f"decoded {kind}", "equal colour channels as grey")
+    return np.ascontiguousarray(image[..., 0]), said
+
+
+def _check_png(data: bytes) -> None:
+    if data[12:16] != b"IHDR" or len(data) < 33:
+        raise Refused("undecodable", "damaged PNG header")
+    rows, columns = int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
+    check_size(rows, columns)
+    if rows * columns * (1 if data[25:26] == b"\0" else 4) * data[24] // 8 > 2 * MAX_BYTES:
+        raise Refused("too_large", f"{columns}x{rows} pixels of colour and {data[24]} bits")
+    if b"IEND" not in data[-16:]:
+        raise Refused("truncated", "the PNG has no end")
+
+
+def _check_jpeg(data: bytes) -> None:
     bits, rows, columns, channels, scan = _frame(data)
     if bits != 8:
         raise Refused("undecodable", f"a JPEG of {bits} bits")
@@ -46,15 +81,6 @@ def read_jpeg(path: Path) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
         raise Refused("colour", f"{channels} channels")
     if data.find(_END, scan) < 0:  # in the scan 0xFF is always followed by 0 or a restart marker
         raise Refused("truncated", "the JPEG has no end")
-    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if decoded is None:
-        raise Refused("undecodable", "damaged JPEG")
-    image: npt.NDArray[Any] = np.asarray(decoded)
-    if image.ndim == 2:
-        return image, ("decoded JPEG",)
-    if any(not np.array_equal(image[..., 0], image[..., c]) for c in (1, 2)):
-        raise Refused("colour", "3 channels that differ")
-    return np.ascontiguousarray(image[..., 0]), ("decoded JPEG", "equal colour channels as grey")
 
 
 def _frame(data: bytes) -> tuple[int, int, int, int, int]:

@@ -42,8 +42,8 @@ demo: export OSTEORAY_HOME := $(abspath $(DEMO))
 demo: setup
 	$(PY) -m data_sharding phantom $(DEMO)/world --internal 1200 $(fresh)
 	$(PY) -m data_sharding pack $(DEMO)/world/asan $(DEMO)/shards/asan $(key) $(fresh)
-	$(PY) -m data_sharding pack $(DEMO)/world/north $(DEMO)/shards/north --role external $(key) $(fresh)
-	$(PY) -m data_sharding pack $(PUBLIC) $(DEMO)/shards/$(public) --role public $(key) $(fresh)
+	$(PY) -m data_sharding pack $(DEMO)/world/north $(DEMO)/shards/north --role external --against $(DEMO)/shards/asan $(key) $(fresh)
+	$(PY) -m data_sharding pack $(PUBLIC) $(DEMO)/shards/$(public) --role public --against $(DEMO)/shards/asan --against $(DEMO)/shards/north $(key) $(fresh)
 	$(PY) -m training ospenscreen:smoke paths.public=$(DEMO)/shards/$(public) $(fresh)
 	$(PY) -m eval report $(DEMO)/runs/latest --ceiling $(DEMO)/world/world.json
 

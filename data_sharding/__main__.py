@@ -6,12 +6,10 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-import pandas as pd
 import typer
 
-from data_sharding.ledger import NothingUsable
-from data_sharding.schema import REASONS, Manifest, write_atomic
+from data_sharding import look
+from data_sharding.ledger import Leaked, NothingUsable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,6 +25,7 @@ python -m data_sharding pack data/nih shards/nih
 python -m data_sharding info shards/asan
 """,
 )
+app.add_typer(look.app)
 Site = Annotated[Path, typer.Argument(help="A hospital's folder, or a public set's.")]
 Folder = Annotated[Path, typer.Argument(help="A packed dataset.")]
 
@@ -51,6 +50,12 @@ def pack(
         str, typer.Option(help="See `policies` [ospenscreen/1; faces: face2bone/1].")
     ] = "",
     screen: Annotated[bool, typer.Option(help="Refuse what does not look like a chest.")] = True,
+    against: Annotated[
+        list[str] | None, typer.Option(help="A dataset to be used with this; refuse leaks.")
+    ] = None,
+    allow_leaks: Annotated[
+        bool, typer.Option("--allow-leaks", help="Record leaks; the report shows them in red.")
+    ] = False,
     shard_samples: Annotated[int, typer.Option(help="Samples in one tar.")] = 256,
     workers: Annotated[int, typer.Option(help="Processes [one per core].")] = 0,
     on_ray: Annotated[bool, typer.Option("--on-ray", help="Ray tasks on all nodes.")] = False,
@@ -73,7 +78,8 @@ def pack(
     python -m data_sharding pack data/asan shards/asan
     python -m data_sharding pack data/north shards/north --role external --window-days 90
 
-    What does not go through is in OUT/ledger.csv with a reason. Exit code 4: nothing usable.
+    What does not go through is in OUT/ledger.csv with a reason. Killed, it goes on where it was.
+    Exit code 4: nothing usable, or a leak (the same patient or picture on two sides of a split).
     """
     from data_sharding.pack import pack as run
 
@@ -92,6 +98,8 @@ def pack(
         assume_view=assume_view,
         label_policy=policy,
         screen=screen,
+        against=against or (),
+        allow_leaks=allow_leaks,
         shard_samples=shard_samples,
         workers=workers or None,
         on_ray=on_ray,
@@ -100,131 +108,6 @@ def pack(
         show_paths=show_paths,
         echo=typer.echo,
     )
-
-
-@app.command()
-def info(folder: Folder) -> None:
-    """What a packed dataset holds.
-
-    \b
-    python -m data_sharding info shards/asan
-    """
-    from data_sharding.reader import read_index
-
-    manifest = Manifest.load(folder)
-    index = read_index(folder, manifest)
-    typer.echo(f"{manifest.name}: {manifest.role}, policy {manifest.policy}, {manifest.hash[:12]}")
-    typer.echo(f"pictures: {manifest.image_dtype} {'x'.join(map(str, manifest.image_shape))}")
-    for split in dict.fromkeys(index["split"]):
-        rows = index.loc[index["split"] == split]
-        label, age, women = (rows[c].to_numpy() for c in ("label", "age", "sex"))
-        positive = [value == 1 for value in label if not pd.isna(value)]
-        share = f"{np.mean(positive):.1%} low bone mass" if positive else "unlabelled"
-        typer.echo(
-            f"{split}: {len(rows)} samples, {len(set(rows['patient']))} patients, {share}, "
-            f"age {np.nanmin(age):.0f} to {np.nanmax(age):.0f}, {np.mean(women == 'F'):.0%} women"
-        )
-    typer.echo(f"settings: {manifest.settings}")
-
-
-@app.command()
-def verify(folder: Folder) -> None:
-    """Check every byte of a dataset against its manifest; exit code 1 if one differs.
-
-    \b
-    python -m data_sharding verify shards/asan
-    """
-    from data_sharding.reader import verify as check
-
-    wrong = check(folder)
-    for line in wrong:
-        typer.echo(line)
-    if wrong:
-        raise typer.Exit(1)
-    typer.echo(f"{folder}: as it was packed")
-
-
-@app.command()
-def ledger(
-    folder: Folder,
-    picture: Annotated[Path | None, typer.Option(help="Draw it, too: an SVG file.")] = None,
-) -> None:
-    """The flow of a dataset: what went in, what came out, and why the rest did not.
-
-    \b
-    python -m data_sharding ledger shards/asan
-    python -m data_sharding ledger shards/asan --picture flow.svg
-    """
-    from data_sharding import flow
-
-    manifest = Manifest.load(folder)
-    for line in flow.table(manifest):
-        typer.echo(line)
-    if picture:
-        write_atomic(picture, flow.svg(manifest))
-        typer.echo(f"{picture}: the same as a picture")
-
-
-@app.command()
-def policies(
-    compare: Annotated[
-        tuple[str, str] | None, typer.Option(help="Two policies, on the tables of --site.")
-    ] = None,
-    site: Annotated[Path | None, typer.Option(help="Folder with dxa.csv.")] = None,
-    identify: Annotated[
-        bool, typer.Option("--identify", help="Print patient ids as they are.")
-    ] = False,
-) -> None:
-    """The label policies: what each makes of a DXA measurement; or where two disagree.
-
-    \b
-    python -m data_sharding policies
-    python -m data_sharding policies --compare ospenscreen/1 face2bone/1 --site data/asan
-    """
-    from data_sharding.compare import read_tables, report
-    from data_sharding.policies import FILTERS, POLICIES, describe, policy
-
-    if compare is None:
-        blocks = [describe(POLICIES[name]) for name in sorted(POLICIES)]
-        blocks += [
-            [name, *(f"  {line}" for line in FILTERS[name].splitlines())] for name in FILTERS
-        ]
-        typer.echo("\n\n".join("\n".join(block) for block in blocks))
-        return
-    if site is None:
-        raise ValueError("--compare needs --site, a folder with dxa.csv")
-    first, second = (policy(name) for name in compare)
-    paired, _ = read_tables(site)
-    for line in report(paired, first, second, str if identify else None):
-        typer.echo(line)
-
-
-@app.command()
-def columns() -> None:
-    """The columns of every table that is read: meaning, unit, range, an example."""
-    from data_sharding.columns import describe
-
-    typer.echo(describe())
-
-
-@app.command()
-def count(
-    table: Annotated[Path, typer.Argument(help="NIH's or CheXpert's table, .gz or not.")],
-    min_age: Annotated[float, typer.Option(help="Years.")] = 50,
-    view: Annotated[list[str] | None, typer.Option(help="[PA and AP]")] = None,
-) -> None:
-    """What the public filter (public-normal/1) makes of a metadata table, without any picture.
-
-    \b
-    python -m data_sharding count nih/Data_Entry_2017_v2020.csv.gz --view PA
-    """
-    from data_sharding.public import NormalRules, flow_of_table
-
-    views = tuple(v.upper() for v in view or ()) or NormalRules().views
-    for step, patients in flow_of_table(table, NormalRules(min_age=min_age, views=views)):
-        typer.echo(f"{step.step}: {step.n_in} in, {step.n_out} out, of {patients} patients")
-        for reason, n in step.excluded.items():
-            typer.echo(f"  {n:6d}  {REASONS[reason]}")
 
 
 @app.command()
@@ -303,10 +186,10 @@ def _role(text: str) -> Any:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run and exit: 0, 2 for a mistake of the user, 4 for a folder with nothing usable."""
+    """Run and exit: 0, 2 for a mistake of the user, 4 for nothing usable or a leak."""
     try:
         app(arguments)
-    except NothingUsable as e:
+    except (NothingUsable, Leaked) as e:
         typer.echo(f"{e}", err=True)
         sys.exit(4)
     except ValueError as e:

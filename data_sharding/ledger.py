@@ -50,6 +50,10 @@ class NothingUsable(ValueError):
     """There is nothing in the folder that could be packed."""
 
 
+class Leaked(ValueError):
+    """The same patient or picture is on two sides that must not meet."""
+
+
 @dataclass(frozen=True)
 class Exclusion:
     """One thing that did not go through a step. `item` and `patient` are real names: private."""

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from data_sharding import gate
 from data_sharding.assemble import Making, Written, write_samples
 from data_sharding.cohort import FACE, Work, image_step
 from data_sharding.cxr import PIXELS
@@ -33,6 +34,7 @@ from data_sharding.resume import already_packed, begin, finished, listing, unfin
 from data_sharding.schema import REASONS, Manifest, Role, Split, sha256_file, write_atomic
 from data_sharding.shards import write_index
 from data_sharding.splits import FRACTIONS, assign, stratum
+from data_sharding.store import open_place
 
 #: How the pictures of each kind of source are read.
 _READ: dict[Kind, Literal["dicom", "grey", "photo"]] = {
@@ -59,6 +61,8 @@ def pack(
     assume_view: str = "",
     label_policy: str = "",
     screen: bool = True,
+    against: Sequence[Path | str] = (),
+    allow_leaks: bool = False,
     shard_samples: int = 256,
     workers: int | None = None,
     on_ray: bool = False,
@@ -84,6 +88,8 @@ def pack(
         assume_view: view of DICOM files that do not state one; '' refuses them.
         label_policy: see `policies`; by default ospenscreen/1, for faces face2bone/1.
         screen: refuse pictures whose content is not a frontal chest (`screen.check`).
+        against: datasets this one will be used with; no picture or patient may be on two sides.
+        allow_leaks: record leaks in the manifest instead of stopping.
         shard_samples: samples in one tar.
         workers: processes; by default one for each core. 1 is this process.
         on_ray: Ray tasks on all nodes instead; `site` and `out` must be the same folders there.
@@ -95,6 +101,8 @@ def pack(
     Raises:
         ValueError: something the caller can put right; the message says what.
         NothingUsable: not one sample came of it (also a ValueError).
+        Leaked: a patient or picture is on two sides (also a ValueError); a second attempt with
+            `allow_leaks` goes on from here.
     """
     site, out = Path(site).resolve(), Path(out)
     found = kind_of(site, kind)
@@ -135,12 +143,13 @@ def pack(
         **{"settings": settings, "name": name, "role": role, "key_id": pseudonym.key_id},
         **{"policy": judge.name if paired else PUBLIC_POLICY, "files": listing(site)},
     }
+    checked = {"against": [Manifest.load(open_place(x)[0]).hash for x in against]}
     how = Making(
         *(_READ[found], size, assume_view, screen, shard_samples),
         *(name, inputs["policy"]),
     )
     with only_one(private):
-        packed = already_packed(out, private, inputs, fresh)
+        packed = already_packed(out, private, inputs | checked, fresh)
         if packed:
             echo(f"{out}: already packed, {_count(packed)} (--fresh packs again)")
             return packed
@@ -161,6 +170,11 @@ def pack(
         _account(written, gathered, rules, ledger)
         if not written.shards:
             raise NothingUsable(_nothing(site, ledger))
+        shape = (size, size, 3) if found == "face" else (size, size)
+        leaks = gate.check(
+            *(out, name, pseudonym.key_id, shape, written.index, against, allow_leaks),
+            *(workers or cores(), echo),
+        )
         index_sha256 = write_index(out, written.index)
         write_atomic(out / "ledger.csv", ledger.to_csv(pseudonym))
         write_private(private / "items.csv", ledger.private_csv(pseudonym))
@@ -170,15 +184,16 @@ def pack(
             policy=inputs["policy"],
             classes=judge.classes if paired else (),
             settings=settings,
-            image_shape=(size, size, 3) if found == "face" else (size, size),
+            image_shape=shape,
             key_id=pseudonym.key_id,
             shards=written.shards,
             index_sha256=index_sha256,
             ledger_sha256=sha256_file(out / "ledger.csv"),
             flow=tuple(ledger.flow),
+            leaks=leaks,
         )
         manifest.save(out)
-        finished(private)
+        finished(private, inputs | checked)
         for line in ledger.summary(pseudonym, show_paths):
             echo(line)
         echo(f"{out}: {_count(manifest)}")
@@ -186,13 +201,17 @@ def pack(
         return manifest
 
 
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _crew(workers: int | None, on_ray: bool) -> Crew:
     if on_ray:
         from data_sharding.on_ray import RayCrew
 
         return RayCrew()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Here() if workers == 1 else Processes(workers or cores or 1)
+    return Here() if workers == 1 else Processes(workers or cores())
 
 
 def _account(written: Written, gathered: Gathered, rules: Rules, ledger: Ledger) -> None:
@@ -209,11 +228,9 @@ def _account(written: Written, gathered: Gathered, rules: Rules, ledger: Ledger)
         ledger.step(f"patients with a readable {noun}", "patient", tried, n, unread)
         rest = image_step(site, rules, written.chosen, written.failed)
         ledger.step(f"{noun}s to samples", "image", len(site.radiographs), n, rest)
-    shared = _shared_pictures(written.index)
-    if shared:
+    if shared := _shared_pictures(written.index):
         ledger.notes.append(
-            f"{shared} pictures are the same, pixel for pixel, for two patients or more: "
-            "the same person may be in two splits"
+            f"{shared} pictures are the same, pixel for pixel, for two patients or more"
         )
 
 

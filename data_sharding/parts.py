@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar
 from data_sharding.dicom import Facts
 from data_sharding.ledger import CRASH, Refused
 from data_sharding.photos import Header
-from data_sharding.pool import Shield, deadline
+from data_sharding.pool import DEADLINE_S, Shield, deadline
 from data_sharding.private import write_private
 from data_sharding.schema import Sample, Shard, Split, sha256_file
 from data_sharding.shards import Fragment, Row, seal, shard_name
@@ -87,22 +87,18 @@ def do(job: P) -> P:
 
 
 @contextmanager
-def _safely(function: Callable[[Any], Any], crashed: Any, careful: bool) -> Iterator[Any]:
-    """`function` in a child process if `careful`, else here with a deadline."""
+def _safely(function: Callable[[Any], Any], careful: bool, items: int) -> Iterator[Any]:
+    """`function` in a child process if `careful`, else here with a deadline for all the items."""
     if careful:
-        with Shield(function, crashed) as shielded:
+        with Shield(function, CRASH) as shielded:
             yield shielded
-        return
-
-    def timed(item: Any) -> Any:
-        with deadline(60):
-            return function(item)
-
-    yield timed
+    else:
+        with deadline(DEADLINE_S + 5 * items):
+            yield function
 
 
 def _scan(job: ScanPart) -> None:
-    with _safely(scan, CRASH, job.careful) as safely:
+    with _safely(scan, job.careful, len(job.paths)) as safely:
         answers = [safely(Scan(job.kind, path, job.assume_view)) for path in job.paths]
     said = [
         {"refused": a.args} if isinstance(a, Refused) else {"facts": asdict(a)} for a in answers
@@ -132,7 +128,7 @@ def _members(done: Path) -> Path:
 
 def _make(job: MakePart) -> None:
     fragment, used, failed = Fragment(_members(job.done)), [], []
-    with _safely(make, CRASH, job.careful) as safely:
+    with _safely(make, job.careful, len(job.works)) as safely:
         for n, choices in enumerate(job.works):
             chosen = None
             for i, choice in enumerate(choices):

@@ -91,7 +91,7 @@ class Processes:
         methods = multiprocessing.get_all_start_methods()
         context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
         if "forkserver" in methods:
-            context.set_forkserver_preload(["data_sharding.parts"])
+            context.set_forkserver_preload(["__main__", "data_sharding.warm"])
         return ProcessPoolExecutor(self.size, mp_context=context, initializer=start_worker)
 
     def submit(self, function: Callable[[J], R], job: J) -> Future[R]:

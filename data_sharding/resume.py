@@ -36,6 +36,11 @@ def already_packed(
     before = _read(private / "inputs.json")
     differ = [key for key in inputs if before.get(key) != inputs[key]]
     if differ:
+        if differ == ["against"]:
+            raise ValueError(
+                f"{out}: packed, but not checked against these datasets. "
+                f"Run: python -m data_sharding leaks {out} ..., or --fresh to pack again."
+            )
         what = "the site's files" if differ == ["files"] else ", ".join(differ)
         raise ValueError(
             f"{out}: holds a dataset that was packed differently ({what} changed). "
@@ -67,9 +72,9 @@ def begin(out: Path, folder: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
-def finished(private: Path) -> None:
+def finished(private: Path, inputs: dict[str, Any]) -> None:
     """The dataset is complete: keep its inputs, drop what was unfinished."""
-    (private / "unfinished" / "inputs.json").replace(private / "inputs.json")
+    write_private(private / "inputs.json", json.dumps(inputs, indent=1) + "\n")
     shutil.rmtree(private / "unfinished")
 
 

@@ -27,6 +27,7 @@ ONLY_IN = {
     ("training", "wandb"): {"track.py"},
     ("training", "deepspeed"): {"strategy.py"},
     ("data_sharding", "torch"): set(),
+    ("data_sharding", "ray"): {"on_ray.py"},
 }
 
 

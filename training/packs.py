@@ -11,14 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from data_sharding.gate import is_allowed
+from data_sharding.leaks import find, lines, of_dataset
 from data_sharding.reader import read_index
 from data_sharding.schema import CLASSES, Manifest
 from data_sharding.store import open_place
 from training.config import Config
-
-#: Splits that are learnt from (proxy labels included), and those that judge.
-LEARNT = ("train", "public")
-JUDGED = ("tune", "test", "external")
 
 
 @dataclass(frozen=True)
@@ -94,23 +92,13 @@ def _check_alike(packs: list[Pack]) -> None:
 
 
 def _check_leaks(packs: dict[str, Pack]) -> None:
-    # what identifies a picture or a patient -> the pack/split it is found in, on each side
-    learnt: dict[tuple[str, str], str] = {}
-    judged: dict[tuple[str, str], str] = {}
-    for name, pack in packs.items():
-        key = pack.manifest.key_id
-        columns = (pack.index[c].to_list() for c in ("split", "pixels_sha256", "patient"))
-        for split, pixels, patient in zip(*columns, strict=True):
-            side = learnt if split in LEARNT else judged
-            side["picture", pixels] = side["patient", f"{key}/{patient}"] = f"{name}/{split}"
-    if shared := sorted(set(learnt) & set(judged)):
-        pairs = sorted({f"{learnt[x]} and {judged[x]}" for x in shared})
-        what = " and ".join(
-            f"{n} {kind}(s)"
-            for kind in ("picture", "patient")
-            if (n := sum(x[0] == kind for x in shared))
-        )
+    """Patients and exact pictures; resized, flipped... copies are looked for when packing."""
+    allowed = [line for pack in packs.values() for line in pack.manifest.leaks]
+    found = find([of_dataset(pack.path) for pack in packs.values()], near=False)
+    left = [leak for leak in found if not is_allowed(leak, allowed)]
+    if left:
         raise ValueError(
-            f"leak: {what} are in both {'; '.join(pairs)}. A model cannot be judged on what it "
-            "learnt from: take them out of one side and pack again."
+            "\n".join(lines(left))
+            + "\nA model cannot be judged on what it learnt from: take them out of one side, pack "
+            "with --against these datasets, or --allow-leaks to have them in the report."
         )

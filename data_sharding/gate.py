@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from data_sharding.leaks import Leak, Side, lines, of_dataset
+from data_sharding.leaks import Leak, Side, find, lines, of_dataset
 from data_sharding.ledger import Leaked
 from data_sharding.reader import npy_header
 

@@ -58,7 +58,8 @@ def test_a_picture_that_is_learnt_from_and_judged_on_is_a_leak(tiny, tmp_path):
     pairs = re.findall(r"(\S+/\S+/\w+) = (\S+/\S+/\w+): identical", str(caught.value))
     assert {a.rsplit("/", 1)[0] for pair in pairs for a in pair} == {"here/train", "c/external"}
     public = pack_pictures(tmp_path / "q", "q", "public", {"public": 5}, seed=1)
-    with pytest.raises(ValueError, match=r"q/public/.* = there/external/|there/external/.* = q/pub"):
+    either = r"q/public/.* = there/external/|there/external/.* = q/public/"
+    with pytest.raises(ValueError, match=either):
         prepare(tiny(f"paths.public={public}"))
     # whoever allowed them when packing is let through; the report shows them
     repack(copied, leaks=tuple(f"{a} = {b}: identical ()" for a, b in pairs))

@@ -197,7 +197,7 @@ def fill(into: Pictures, data: Data, ids: Ids, later: Ids) -> None:
         if group < 0:
             place.fill(0)
         else:
-            np.copyto(place, data[group].image(row))
+            place[...] = data[group].image(row)
 
 
 def _ring(memory: Any, shape: tuple[int, ...]) -> Pictures:

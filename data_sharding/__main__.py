@@ -195,8 +195,9 @@ def main(arguments: list[str] | None = None) -> None:
     except ValueError as e:
         typer.echo(f"error: {e}", err=True)
         sys.exit(2)
-    except OSError as e:
-        typer.echo(f"error: {e.filename or ''}: {e.strerror or e}", err=True)
+    except (OSError, RuntimeError) as e:  # no path: it may name a patient
+        said = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
+        typer.echo(f"error: {said}. What was done is kept: run it again to go on.", err=True)
         sys.exit(2)
 
 

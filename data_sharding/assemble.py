@@ -77,12 +77,6 @@ def write_samples(
     Within a split the order is that of the keyed pseudonyms: it knows nothing of the classes.
     """
     shards = list(_plan(works, splits, how.per_shard, pseudonym))
-    for shard in shards:  # one that was lost since it was sealed is made again
-        done = shard.done(folder)
-        if done.exists() and (entry := sealed(done)[0]):
-            path = out / entry.path
-            if not path.is_file() or path.stat().st_size != entry.bytes:
-                done.unlink()
     feed = _Feed(out, folder, shards, how, pseudonym)
     if feed.found:
         echo(f"going on: {feed.found} of {len(works)} samples were made before")
@@ -91,7 +85,7 @@ def write_samples(
         if isinstance(job, MakePart):
             shown(len(job.works))
             feed.made(job)
-    return _collect(folder, shards)
+    return _collect(out, folder, shards)
 
 
 def _plan(
@@ -119,7 +113,7 @@ class _Feed:
         self._seals: dict[tuple[Split, int], SealPart] = {}
         todo: list[tuple[_Shard, int, tuple[Work, ...], Path]] = []
         for shard in shards:
-            if shard.done(folder).exists():
+            if sealed(shard.done(folder), out):  # one that was lost or damaged is made again
                 self.found += len(shard.works)
                 continue
             place: tuple[Split, int] = shard.split, shard.number
@@ -194,7 +188,7 @@ def _batched(works: tuple[Work, ...]) -> Iterator[tuple[Work, ...]]:
     return (works[i : i + PER_PART] for i in range(0, len(works), PER_PART))
 
 
-def _collect(folder: Path, shards: list[_Shard]) -> Written:
+def _collect(out: Path, folder: Path, shards: list[_Shard]) -> Written:
     """What the notes of all shards say together."""
     entries: list[Shard] = []
     tables: list[pa.Table] = []
@@ -202,11 +196,13 @@ def _collect(folder: Path, shards: list[_Shard]) -> Written:
     failed: dict[str, Exclusion] = {}
     unread: list[Work] = []
     for shard in shards:
-        entry, rows, parts = sealed(shard.done(folder))
-        if entry is not None:
-            entries.append(entry)
-            tables.append(index_table(rows))
-        for works, part in zip(_batched(shard.works), parts, strict=True):
+        note = sealed(shard.done(folder), out, hashed=False)  # it was made or hashed just now
+        if note is None:
+            raise RuntimeError(f"{shard.done(folder).stem}: damaged on disk. Run pack again.")
+        if note.shard is not None:
+            entries.append(note.shard)
+            tables.append(index_table(note.rows))
+        for works, part in zip(_batched(shard.works), note.parts, strict=True):
             for n, candidate, reason, evidence, detail in part["failed"]:
                 item, patient = works[n].candidates[candidate].item, works[n].patient
                 failed[item] = Exclusion(item, patient, reason, evidence, detail)

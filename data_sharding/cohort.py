@@ -215,10 +215,14 @@ def _work(
     patient: str, pairs: list[_Pair], verdicts: dict[_Pair, Verdict], clinical: Clinical | None
 ) -> Work:
     known = clinical or Clinical()
-    candidates: dict[str, Candidate] = {}  # by item; a radiograph's preferred pair comes first
+    candidates: dict[str, Candidate] = {}
+    decided: set[str] = set()  # by a picture's first pair that can be judged, for or against
     for pair in pairs:
         facts, verdict = pair.radiograph.facts, verdicts[pair]
-        if verdict.excluded or pair.radiograph.item in candidates:
+        if pair.radiograph.item in decided or verdict.excluded in UNUSABLE:
+            continue
+        decided.add(pair.radiograph.item)
+        if verdict.excluded:
             continue
         candidates[pair.radiograph.item] = Candidate(
             item=pair.radiograph.item,

@@ -87,11 +87,11 @@ def gather_paired(
             )
             for n, paths in enumerate(_in_groups(files, PER_SCAN))
         ]
-        todo = [part for part in parts if not part.done.exists()]  # an earlier attempt did others
+        todo = [part for part in parts if scanned(part) is None]  # an earlier attempt did others
         shown = progress("headers", sum(len(part.paths) for part in todo), echo)
         for part in as_done(crew, do, iter(todo), lambda part: part.done.stem):
             shown(len(part.paths))
-        return [answer for part in parts for answer in scanned(part)]
+        return [answer for part in parts for answer in scanned(part) or ()]
 
     if rules.view == FACE:
         site = read_study(folder, ledger, lambda files: scan(files, "photo"))

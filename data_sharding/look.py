@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-import pandas as pd
 import typer
 
 from data_sharding.schema import REASONS, Manifest, write_atomic
@@ -30,12 +28,12 @@ def info(folder: Folder) -> None:
     typer.echo(f"pictures: {manifest.image_dtype} {'x'.join(map(str, manifest.image_shape))}")
     for split in dict.fromkeys(index["split"]):
         rows = index.loc[index["split"] == split]
-        label, age, women = (rows[c].to_numpy() for c in ("label", "age", "sex"))
-        positive = [value == 1 for value in label if not pd.isna(value)]
-        share = f"{np.mean(positive):.1%} low bone mass" if positive else "unlabelled"
+        label, age, women = (rows[c] for c in ("label", "age", "sex"))
+        shares = [f"{(label == n).mean():.1%} {name}" for n, name in enumerate(manifest.classes)]
         typer.echo(
-            f"{split}: {len(rows)} samples, {len(set(rows['patient']))} patients, {share}, "
-            f"age {np.nanmin(age):.0f} to {np.nanmax(age):.0f}, {np.mean(women == 'F'):.0%} women"
+            f"{split}: {len(rows)} samples, {rows['patient'].nunique()} patients, "
+            f"{', '.join(shares) or 'unlabelled'}, age {age.min():.0f} to {age.max():.0f}, "
+            f"{(women == 'F').mean():.0%} women"
         )
     typer.echo(f"settings: {manifest.settings}")
 

@@ -192,8 +192,7 @@ def pack(
             flow=tuple(ledger.flow),
             leaks=leaks,
         )
-        manifest.save(out)
-        finished(private, inputs | checked)
+        finished(out, private, manifest, inputs | checked)
         for line in ledger.summary(pseudonym, show_paths):
             echo(line)
         echo(f"{out}: {_count(manifest)}")

@@ -106,19 +106,22 @@ def _scan(job: ScanPart) -> None:
     write_private(job.done, json.dumps(said, default=date.isoformat))
 
 
-def scanned(job: ScanPart) -> list[Facts | Header | Refused]:
-    """The answers of a part that is done."""
+def scanned(job: ScanPart) -> list[Facts | Header | Refused] | None:
+    """The answers of a part; None if it is not done, or its note was damaged."""
     kind = Header if job.kind == "photo" else Facts
     days = {f.name for f in fields(kind) if "date" in str(f.type)}
     out: list[Facts | Header | Refused] = []
-    for said in json.loads(job.done.read_text()):
-        if "refused" in said:
-            out.append(Refused(*said["refused"]))
-            continue
-        facts: dict[str, Any] = said["facts"]
-        dated: dict[str, Any] = {k: date.fromisoformat(facts[k]) for k in days if facts[k]}
-        out.append(kind(**facts | dated))
-    return out
+    try:
+        for said in json.loads(job.done.read_text()):
+            if "refused" in said:
+                out.append(Refused(*said["refused"]))
+                continue
+            facts: dict[str, Any] = said["facts"]
+            dated: dict[str, Any] = {k: date.fromisoformat(facts[k]) for k in days if facts[k]}
+            out.append(kind(**facts | dated))
+    except (OSError, ValueError, TypeError, KeyError, AssertionError):
+        return None
+    return out if len(out) == len(job.paths) else None
 
 
 def _members(done: Path) -> Path:
@@ -151,22 +154,46 @@ def _make(job: MakePart) -> None:
 def _seal(job: SealPart) -> None:
     parts = [json.loads(path.read_text()) for path in job.parts]
     path = job.out / shard_name(job.split, job.shard)
-    fragments = [_members(p) for p in job.parts]
     said: dict[str, Any] = {"shard": None, "rows": []}
     if any(part["rows"] for part in parts):
-        rows: list[list[Row]] = [part["rows"] for part in parts]
-        shard, sealed = seal(path, job.split, list(zip(fragments, rows, strict=True)))
-        said = {"shard": shard.model_dump(), "rows": sealed}
+        fragments = [
+            (_members(p), part["sha256"], part["rows"])
+            for p, part in zip(job.parts, parts, strict=True)
+        ]
+        shard, rows = seal(path, job.split, fragments)
+        said = {"shard": shard.model_dump(), "rows": rows}
     said["parts"] = [{k: part[k] for k in ("used", "failed")} for part in parts]
     write_private(job.done, json.dumps(said))
-    for file in (*fragments, *job.parts):
-        file.unlink()
+    for done in job.parts:
+        _members(done).unlink()
+        done.unlink()
 
 
-def sealed(done: Path) -> tuple[Shard | None, list[Row], list[dict[str, Any]]]:
-    """What a `SealPart` came to: the shard (None if nothing was readable), rows, and its parts."""
-    said = json.loads(done.read_text())
-    return said["shard"] and Shard(**said["shard"]), said["rows"], said["parts"]
+@dataclass(frozen=True)
+class Sealed:
+    """What a shard came to: its entry (None if nothing was readable), rows, and its parts."""
+
+    shard: Shard | None
+    rows: list[Row]
+    parts: list[dict[str, Any]]
+
+
+def sealed(done: Path, out: Path, hashed: bool = True) -> Sealed | None:
+    """The note of a shard that lies at `out`, whole; None if it does not, or was damaged.
+
+    `hashed`: compare its sha256, else only see that it is there.
+    """
+    try:
+        said = json.loads(done.read_text())
+        shard = Shard(**said["shard"]) if said["shard"] else None
+        found = Sealed(shard, said["rows"], said["parts"])
+        if shard and (out / shard.path).stat().st_size != shard.bytes:
+            return None
+        if shard and hashed and sha256_file(out / shard.path) != shard.sha256:
+            return None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return found
 
 
 def is_whole(done: Path) -> bool:
@@ -174,5 +201,5 @@ def is_whole(done: Path) -> bool:
     try:
         said = json.loads(done.read_text())
         return sha256_file(_members(done)) == said["sha256"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError):
         return False

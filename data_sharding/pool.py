@@ -15,9 +15,16 @@ import faulthandler
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,10 +119,18 @@ _watched = False
 
 
 def start_worker() -> None:
-    """Make this process a worker: one thread, and `deadline` may end it."""
+    """Make this process a worker: one thread; `deadline` and its parent's death may end it."""
     global _watched
     _watched = True
     cv2.setNumThreads(1)
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: Any) -> None:
+    """A parent that was killed leaves nobody at work behind its back."""
+    parent.join()
+    os._exit(1)
 
 
 def as_done(
@@ -126,31 +141,48 @@ def as_done(
     A job (a dataclass with a field `careful`) whose process died is done again, carefully.
 
     Raises:
-        RuntimeError: it died `TRIES` times; `died(job)` names it.
+        RuntimeError: it died `TRIES` times even so; `died(job)` names it.
     """
-    waiting: dict[Future[R], tuple[J, int]] = {}
+    waiting: dict[Future[R], tuple[J, int, int]] = {}  # job, how often it died, generation of crew
+    generation = 0
+
+    def submit(job: J, deaths: int) -> None:
+        nonlocal generation
+        try:
+            future = crew.submit(function, job)
+        except crew.died:  # somebody died since the last look
+            crew.renew()
+            generation += 1
+            future = crew.submit(function, job)
+        waiting[future] = job, deaths, generation
+
     try:
         while True:
-            while len(waiting) < 2 * crew.size and (job := next(jobs, None)) is not None:
-                waiting[crew.submit(function, job)] = job, 1
+            # Nothing new beside jobs that are done again: who dies then is who is to blame.
+            alone = any(deaths for _, deaths, _ in waiting.values())
+            while not alone and len(waiting) < 2 * crew.size and (job := next(jobs, None)):
+                submit(job, 0)
             if not waiting:
                 return
             again: list[tuple[J, int]] = []
+            broken = False
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                job, tries = waiting.pop(future)
+                job, deaths, then = waiting.pop(future)
                 try:
                     result = future.result()
-                except crew.died as e:
-                    if tries == TRIES:
+                except (*crew.died, CancelledError) as e:
+                    if deaths == TRIES:
                         raise RuntimeError(f"{died(job)}: its process died {TRIES} times") from e
-                    again.append((job, tries + 1))
+                    careful: Any = dataclasses.replace(job, careful=True)  # pyright: ignore
+                    again.append((careful, deaths + 1))
+                    broken |= then == generation
                     continue
                 yield result
-            if again:
+            if broken:
                 crew.renew()
-                for job, tries in again:
-                    careful: Any = dataclasses.replace(job, careful=True)  # pyright: ignore
-                    waiting[crew.submit(function, careful)] = careful, tries
+                generation += 1
+            for job, deaths in again:
+                submit(job, deaths)
     finally:
         for future in waiting:
             future.cancel()

@@ -22,7 +22,10 @@ def listing(site: Path) -> str:
     """A hash of every file's path, size and time: cheap, and it changes when the input does."""
     lines = []
     for path in files_under(site):
-        status = path.lstat()
+        try:
+            status = path.stat()  # of what a link leads to: that is what is read
+        except OSError:
+            status = path.lstat()
         lines.append([str(path.relative_to(site)), status.st_size, status.st_mtime_ns])
     return hashlib.sha256(canonical_json(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -34,19 +37,25 @@ def already_packed(
     if fresh or not (out / "manifest.json").exists():
         return None
     before = _read(private / "inputs.json")
-    differ = [key for key in inputs if before.get(key) != inputs[key]]
+    differ = [key for key in inputs if key != "against" and before.get(key) != inputs[key]]
     if differ:
-        if differ == ["against"]:
-            raise ValueError(
-                f"{out}: packed, but not checked against these datasets. "
-                f"Run: python -m data_sharding leaks {out} ..., or --fresh to pack again."
-            )
         what = "the site's files" if differ == ["files"] else ", ".join(differ)
         raise ValueError(
             f"{out}: holds a dataset that was packed differently ({what} changed). "
             "Choose another folder, or --fresh to replace it."
         )
-    return Manifest.load(out)
+    if not set(inputs["against"]) <= set(before["against"]):
+        raise ValueError(
+            f"{out}: packed, but not checked against these datasets. "
+            f"Run: python -m data_sharding leaks {out} ..., or --fresh to pack again."
+        )
+    manifest = Manifest.load(out)
+    for shard in manifest.shards:
+        path = out / shard.path
+        if not path.is_file() or path.stat().st_size != shard.bytes:
+            raise ValueError(f"{path}: missing or damaged. --fresh packs again.")
+    shutil.rmtree(private / "unfinished", ignore_errors=True)  # where it was killed at the very end
+    return manifest
 
 
 def unfinished(private: Path, inputs: dict[str, Any], fresh: bool) -> Path:
@@ -72,9 +81,10 @@ def begin(out: Path, folder: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
-def finished(private: Path, inputs: dict[str, Any]) -> None:
-    """The dataset is complete: keep its inputs, drop what was unfinished."""
+def finished(out: Path, private: Path, manifest: Manifest, inputs: dict[str, Any]) -> None:
+    """Seal the dataset: its inputs are noted first, so that a manifest is never without them."""
     write_private(private / "inputs.json", json.dumps(inputs, indent=1) + "\n")
+    manifest.save(out)
     shutil.rmtree(private / "unfinished")
 
 

@@ -106,22 +106,29 @@ def _end(size: int) -> bytes:
 
 
 def seal(
-    path: Path, split: Split, fragments: Sequence[tuple[Path, list[Row]]]
+    path: Path, split: Split, fragments: Sequence[tuple[Path, str, list[Row]]]
 ) -> tuple[Shard, list[Row]]:
-    """Lay `fragments` (file, rows) end to end as the shard `path`; its entry and its rows.
+    """Lay `fragments` (file, sha256, rows) end to end as the shard `path`; its entry and its rows.
 
     The shard is renamed into place once it is on disk.
+
+    Raises:
+        RuntimeError: a fragment is not what was written; run again, and it is made again.
     """
     digest, base, rows = hashlib.sha256(), 0, []
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as out:
-        for fragment, theirs in fragments:
+        for fragment, sha256, theirs in fragments:
             for row in theirs:
                 rows.append(row | {"shard": path.name} | {o: row[o] + base for o in OFFSETS})
+            part = hashlib.sha256()
             with fragment.open("rb") as f:
                 while block := f.read(1 << 20):
+                    part.update(block)
                     digest.update(block)
                     base += out.write(block)
+            if part.hexdigest() != sha256:
+                raise RuntimeError(f"{path.name}: a part was damaged on disk. Run pack again.")
         digest.update(end := _end(base))
         base += out.write(end)
         out.flush()

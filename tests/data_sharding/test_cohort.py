@@ -215,3 +215,14 @@ def test_the_order_of_files_and_rows_has_no_say():
     examinations = [dxa(p, d, t) for p in "abc" for d, t in ((1, "-1.2"), (7, "0"))]
     straight = cohort(site_of(pictures, examinations))
     assert straight == cohort(site_of(pictures[::-1], examinations[::-1]))
+
+
+def test_a_picture_never_takes_an_older_label_past_its_own_osteoporosis():
+    """Of two pictures the second, tried if the first cannot be read, is five days before a T of -3.
+
+    Its other pair, 64 days off, says normal: that must not become its label.
+    """
+    site = site_of([picture("p", 0), picture("p", 64)], [dxa("p", 0, "-0.5"), dxa("p", 69, "-3.0")])
+    works, _ = cohort(site)
+    (only,) = works["p"].candidates
+    assert (only.item, only.days_to_dxa) == ("p/0", 0)

@@ -78,6 +78,17 @@ def test_a_job_that_always_dies_is_named(crew):
     crew.renew()
 
 
+def test_whoever_dies_while_nobody_looks_stops_nobody_else(crew):
+    """The pool breaks between two looks: what is submitted then is submitted again."""
+    seen = []
+    for done in as_done(
+        crew, double_or_die, iter([Job(n) for n in (17, 1, 2, 57, 3, 97, 4)]), names
+    ):
+        time.sleep(0.3)  # a consumer with work of its own
+        seen.append(done)
+    assert dict(seen) == {17: None, 1: 2, 2: 4, 57: None, 3: 6, 97: None, 4: 8}
+
+
 def test_a_decoder_that_hangs_is_ended_and_the_job_done_carefully(crew):
     assert list(as_done(crew, too_slow, iter([Job(1)]), names)) == ["done again, carefully"]
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_sharding.elements import NATIVE, File, syntax_name
+from data_sharding.elements import NATIVE, File, syntax_name, whole_number
 from data_sharding.encapsulated import coded, frame
 from data_sharding.ledger import Refused
 
@@ -58,9 +58,10 @@ def check_declared(file: File) -> tuple[int, int, int, int]:
     file.has_pixels()
     if "Rows" not in ds or "Columns" not in ds:
         raise Refused("no_pixels", "no Rows and Columns")
-    rows, columns, samples = int(ds.Rows), int(ds.Columns), int(ds.get("SamplesPerPixel") or 1)
+    rows, columns = whole_number(ds, "Rows"), whole_number(ds, "Columns")
+    samples = whole_number(ds, "SamplesPerPixel", 1)
     check_size(rows, columns)
-    bits = int(ds.get("BitsAllocated") or 0)
+    bits = whole_number(ds, "BitsAllocated")
     if bits not in (1, 8, 16, 32) or samples not in (1, 3):
         said = f"{samples} samples of {bits} bits allocated"
         raise Refused("undecodable", f"{said}; 1 or 3 of 1, 8, 16 or 32 are read")

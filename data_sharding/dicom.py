@@ -24,7 +24,7 @@ from pydicom.tag import Tag
 
 from data_sharding.decode import check_declared, decode
 from data_sharding.display import Display, show
-from data_sharding.elements import File, opened, syntax_name, text
+from data_sharding.elements import File, opened, syntax_name, text, texts
 from data_sharding.header import TAGS, chain_of, check_grey, one_channel
 from data_sharding.ledger import Refused
 from data_sharding.tables import parse_age, parse_date
@@ -41,7 +41,16 @@ ALLOWED = (
 RADIOGRAPHS = ("CR", "DX", "DR", "RG")
 _TAGS = [Tag(name) for name in ALLOWED]
 _CHEST = re.compile(r"(CHEST|THORAX|LUNGS?)([ _]?(PA|AP|LAT|LATERAL))?")
-_LATERAL = ("LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT", "LLO", "RLO", "LPO", "RPO", "LAO", "RAO")
+# a view in capitals, as a word of its own: P A, P.A. and POSTERO-ANTERIOR are written too
+_WORD = {
+    view: re.compile(f"(?<![A-Z])(?:{words})(?![A-Z])")
+    for view, words in (
+        ("LL", "L[^A-Z]?L|R[^A-Z]?L|LAT|LATERAL|LLAT|RLAT"),
+        ("PA", "P[^A-Z]?A|POSTER(?:O|IOR)[^A-Z]*ANTERIOR"),
+        ("AP", "A[^A-Z]?P|ANTER(?:O|IOR)[^A-Z]*POSTERIOR"),
+    )
+}
+_OBLIQUE = re.compile("(?<![A-Z])(?:OBL|OBLIQUE|LLO|RLO|LPO|RPO|LAO|RAO)(?![A-Z])")
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,8 @@ def read_facts(source: Path | bytes, assume_view: str = "") -> Facts:
 
     Args:
         source: a path, or the bytes of a file.
-        assume_view: the view of files whose header does not say; '' refuses them.
+        assume_view: the view of files whose header does not say; '' refuses them. What a header
+            says is never overruled.
 
     Raises:
         Refused: with the reason; nothing else.
@@ -99,7 +109,7 @@ def read_pixels(source: Path | bytes, assume_view: str = "") -> Picture:
     with opened(source, _TAGS) as file:
         facts = _facts(file, assume_view)
         display = _display(file)
-        if not _view(file.ds):
+        if not _stated(file.ds):
             applied = (f"view assumed {facts.view}", *display.applied)
             display = replace(display, applied=applied)
         return Picture(display, facts)
@@ -120,21 +130,30 @@ def _display(file: File) -> Display:
     return replace(show(codes, chain), applied=applied)
 
 
-def _view(ds: Dataset) -> str:
-    """PA, AP, LL or what else is stated: ViewPosition, else the meaning of the view code."""
-    stated = text(ds, "ViewPosition").upper()
-    if not stated:
-        stated = " ".join(str(i.get("CodeMeaning", "")) for i in ds.get("ViewCodeSequence") or [])
-        stated = stated.upper()
-    words = {*re.findall("[A-Z]+", stated), re.sub("[^A-Z]", "", stated)}
-    for code, names in (
-        ("LL", _LATERAL),
-        ("PA", ("PA", "POSTEROANTERIOR")),
-        ("AP", ("AP", "ANTEROPOSTERIOR")),
-    ):
-        if words & set(names):
-            return code
-    return stated
+def _stated(ds: Dataset) -> str:
+    """PA, AP, LL, or what else the header states; '' if it states no view.
+
+    ViewPosition, the meaning of the view code and the end of the body part (CHEST_LAT) must agree,
+    each with all of its values: a picture of two views is of neither.
+
+    Raises:
+        Refused: view_missing, where two views are named.
+    """
+    codes = [v for i in ds.get("ViewCodeSequence") or [] for v in texts(i, "CodeMeaning")]
+    said = [v.upper() for v in (*texts(ds, "ViewPosition"), *codes)]
+    parts = [v.upper() for v in texts(ds, "BodyPartExamined")]
+    ends = [(m[3] or "") if (m := _CHEST.fullmatch(v)) else v for v in parts]
+    views = {view for v in (*said, *ends) for view in _views(v)}
+    if len(views) > 1:
+        raise Refused("view_missing", "the header names two views")
+    return next(iter(views), "") or next(filter(None, said), "")
+
+
+def _views(said: str) -> set[str]:
+    """The views that one value names, in capitals; an oblique view counts as a lateral one."""
+    if _OBLIQUE.search(said):
+        return {"LL"}
+    return {view for view, word in _WORD.items() if word.search(said)}
 
 
 def _facts(file: File, assume_view: str) -> Facts:
@@ -150,9 +169,9 @@ def _facts(file: File, assume_view: str) -> Facts:
         raise Refused("for_processing", "presentation intent FOR PROCESSING")
     check_grey(file)
     check_declared(file)
-    view = _view(ds) or assume_view.upper()
+    view = _stated(ds) or assume_view.upper()
     if not view:
-        raise Refused("view_missing", "neither ViewPosition nor a view code")
+        raise Refused("view_missing", "neither ViewPosition nor a view code, nor the body part")
     if view == "LL":
         raise Refused("lateral_view", "a lateral or oblique view")
     dates = (parse_date(text(ds, n)) for n in ("StudyDate", "SeriesDate", "AcquisitionDate"))

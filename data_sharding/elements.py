@@ -15,7 +15,6 @@ from __future__ import annotations
 import io
 import logging
 import math
-import re
 import struct
 import warnings
 import zlib
@@ -27,10 +26,10 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
+from pydicom._uid_dict import UID_dictionary
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
-from pydicom.uid import UID
 
 from data_sharding.ledger import Refused
 
@@ -168,22 +167,39 @@ class _Inflated(io.RawIOBase):
 
 
 def syntax_name(syntax: str) -> str:
-    """A transfer syntax in words, with its UID; what is no UID is not repeated."""
-    if not re.fullmatch(r"[0-9.]{1,64}", syntax):
-        return "an unreadable transfer syntax"
-    name = UID(syntax).name
-    return f"{name} ({syntax})" if name != syntax else syntax
+    """A transfer syntax in words, with its UID; what DICOM does not define is not repeated.
+
+    A UID of somebody's own making could hold the number of a person.
+    """
+    known = UID_dictionary.get(syntax)
+    return f"{known[0]} ({syntax})" if known else "an unknown transfer syntax"
+
+
+def texts(ds: Dataset, name: str) -> list[str]:
+    """All values of one element as stripped text; [] if absent or unreadable."""
+    try:
+        value = ds.get(name)
+    except Exception:
+        return []
+    values = value if isinstance(value, MultiValue) else [] if value is None else [value]
+    return [str(v).replace("\0", "").strip() for v in values]
 
 
 def text(ds: Dataset, name: str) -> str:
     """One element as stripped text; the first of several values; '' if absent or unreadable."""
-    try:
-        value = ds.get(name)
-    except Exception:
-        return ""
-    if isinstance(value, MultiValue):
-        value = value[0] if value else ""
-    return "" if value is None else str(value).replace("\0", "").strip()
+    return next(iter(texts(ds, name)), "")
+
+
+def whole_number(ds: Dataset, name: str, otherwise: int = 0) -> int:
+    """One element of 16 bits, 0..65535; `otherwise` if it is absent, empty or 0.
+
+    Raises:
+        Refused: undecodable, where a header writes it otherwise: as text it could be anything.
+    """
+    value = int(ds.get(name) or otherwise)
+    if not 0 <= value <= 0xFFFF:
+        raise Refused("undecodable", f"{name} is not a number of 16 bits")
+    return value
 
 
 def number(ds: Dataset, name: str, otherwise: float | None = None) -> float | None:

@@ -12,7 +12,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from data_sharding.display import Chain, Lut, Window
-from data_sharding.elements import File, number, text
+from data_sharding.elements import File, number, text, whole_number
 from data_sharding.ledger import Refused
 
 _PALETTE = tuple(f"{c}PaletteColorLookupTable" for c in ("Red", "Green", "Blue"))
@@ -36,9 +36,9 @@ def check_grey(file: File) -> None:
     """
     frames = number(file.ds, "NumberOfFrames", 1.0) or 1.0
     if frames > 1:
-        raise Refused("multi_frame", f"{frames:.0f} frames")
+        raise Refused("multi_frame", "more than one frame", f"{frames:.0f} frames")
     photometric = _photometric(file.ds)
-    samples = int(file.ds.get("SamplesPerPixel") or 1)
+    samples = whole_number(file.ds, "SamplesPerPixel", 1)
     known = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR") if samples == 1 else _COLOURS
     if file.pixels and photometric not in known:
         said = (
@@ -75,8 +75,8 @@ def chain_of(file: File, signed: bool) -> tuple[Chain, tuple[str, ...]]:
     """
     ds, applied = file.ds, []
     bits = int(ds.BitsAllocated)
-    stored = int(ds.get("BitsStored") or bits)
-    high = int(ds.HighBit) if ds.get("HighBit") is not None else stored - 1
+    stored = whole_number(ds, "BitsStored", bits)
+    high = whole_number(ds, "HighBit") if ds.get("HighBit") is not None else stored - 1
     if not 0 < stored <= bits or not stored - 1 <= high < bits:
         raise Refused("undecodable", f"{stored} bits stored of {bits}, high bit {high}")
     photometric = _photometric(ds)
@@ -122,7 +122,7 @@ def _rescale(ds: Dataset, applied: list[str]) -> tuple[float, float]:
         applied.append("rescale slope 0 ignored")
         slope = 1.0
     if max(abs(slope), abs(intercept)) > _FARTHEST:
-        raise Refused("undecodable", f"an impossible rescale: {slope:g} x + {intercept:g}")
+        raise Refused("undecodable", "an impossible rescale", f"{slope:g} x + {intercept:g}")
     return slope, intercept
 
 

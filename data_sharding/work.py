@@ -49,12 +49,14 @@ class Made:
 def scan(job: Scan) -> Facts | Header | Refused:
     """The facts of a file, or why it is no use."""
     path = Path(job.path)
-    if not path.is_file():
-        return Refused("unreadable", "not a regular file")
     try:
+        if not path.is_file():  # which raises too, in a folder that may not be entered
+            return Refused("unreadable", "not a regular file")
         return read_header(path) if job.kind == "photo" else read_facts(path, job.assume_view)
     except Refused as e:
         return e
+    except OSError as e:
+        return _unreadable(e)
 
 
 def make(job: Job) -> Made | Refused:
@@ -63,6 +65,13 @@ def make(job: Job) -> Made | Refused:
         return _photo(job) if job.kind == "photo" else _radiograph(job)
     except Refused as e:
         return e
+    except OSError as e:
+        return _unreadable(e)
+
+
+def _unreadable(e: OSError) -> Refused:
+    """Without the message, which quotes a path."""
+    return Refused("unreadable", type(e).__name__, str(e)[:200])
 
 
 def _photo(job: Job) -> Made:

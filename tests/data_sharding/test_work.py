@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from contextlib import suppress
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -78,6 +81,31 @@ def test_things_that_are_not_files(tmp_path):
     found = scan(Scan("dicom", str(tmp_path)))
     assert isinstance(found, Refused)
     assert found.reason == "unreadable"
+
+
+@pytest.mark.parametrize("kind", ["dicom", "photo", "grey"])
+def test_a_file_that_may_not_be_looked_at(tmp_path, kind, monkeypatch):
+    """A folder without the right to enter it; its path, which may name a person, is not quoted."""
+    closed = tmp_path / "KIM"
+    closed.mkdir()
+    path = png(closed / "a", GREY)
+
+    def denied(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    closed.chmod(0)
+    try:
+        if os.access(path, os.R_OK):  # root enters all the same
+            for name in ("is_file", "stat", "open", "read_bytes"):
+                monkeypatch.setattr(Path, name, denied)
+        found = [make(Job(kind, str(path), 32))]
+        found += [scan(Scan(kind, str(path)))] if kind != "grey" else []
+    finally:
+        monkeypatch.undo()
+        closed.chmod(0o700)
+    for refused in found:
+        assert isinstance(refused, Refused)
+        assert (refused.reason, refused.evidence) == ("unreadable", "PermissionError")
 
 
 @pytest.mark.parametrize("read", [read_dxa, read_clinical])

@@ -9,11 +9,18 @@ degrees. `cv2.findTransformECC` (Evangelidis and Psarakis 2008) aligns the two a
 pixels, on pictures of which the local mean and contrast are taken away. Every rib cage resembles
 every other in most places, but a copy agrees in all of them: the score is the correlation that nine
 of ten patches reach.
+
+The cost lies in the larger sizes (ECC takes 0.5, 2 and 11 ms), so pairs are turned away as early as
+copies allow. `start` aligns at 64 pixels, and says how alike two pictures look there; who has many
+candidates `settle`s the likest first. `Views` keeps pictures that are candidates again and again.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -22,57 +29,91 @@ import numpy.typing as npt
 from data_sharding.fingerprint import WINDOWS, Floats, Window, flattened, grey
 
 COARSE, MIDDLE, FINE = 64, 128, 256  # pixels
-#: A pair is dropped where, in this order, ECC's coefficient at 64 pixels, the correlation at 128 of
-#: what that aligned, or the correlation after alignment at 128 is below. Measured: the lowest of
-#: planted copies 0.86, 0.38, 0.67; the median of other patients' likest pictures 0.86, 0.35, 0.43.
-GATE_COARSE, GATE_START, GATE_MIDDLE = 0.8, 0.33, 0.62
+#: A pair is dropped where, in this order, ECC's coefficient at 64 pixels, the correlation of what
+#: that aligned, or after alignment at 128 the correlation of the whole or the one that 9 of 10
+#: patches reach is below.
+GATE_COARSE, GATE_START, GATE_TEXTURE, GATE_PATCHES = 0.8, 0.5, 0.55, 0.5
 PATCH = 32  # of the 256
 LEAST_OVERLAP = 0.3  # of the frame
 
 _QUICK = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
-_EXACT = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-5)
+_EXACT = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-4)
 
 
-@dataclass(frozen=True)
 class View:
-    """A picture made ready to be compared: `small` is uint8 [256, 256]."""
+    """A picture made ready to be compared: `small` is uint8 [256, 256]; the rest follows from it.
 
-    coarse: Floats
-    middle: Floats
-    small: npt.NDArray[np.uint8]
+    float32: `coarse` and `features` [64, 64], `middle` and `texture` [128, 128], `fine` and
+    `detail` [256, 256]; the first of each is to be aligned, the second, without what is wide, to be
+    judged. Those at 128 are kept once they were needed, those at 256 would take too much memory.
+    """
+
+    def __init__(self, small: npt.NDArray[np.uint8]) -> None:
+        tiny = _shrink(small, COARSE)
+        self.small = small
+        self.coarse = _smooth(flattened(tiny, 8, 8, 0.25), 0.8)
+        self.features = _smooth(flattened(tiny, 3, 6, 0.3), 0.5)
+        self._kept: tuple[Floats, Floats] | None = None
 
     @classmethod
     def of(cls, image: npt.NDArray[np.uint8], mirror: bool = False) -> View:
         """From uint8 [S, S] or [S, S, 3], flipped left to right if `mirror`."""
         small = _shrink(grey(image), FINE)
-        small = np.ascontiguousarray(small[:, ::-1]) if mirror else small
-        coarse = cv2.GaussianBlur(flattened(_shrink(small, COARSE), 8, 8, 0.25), (0, 0), 0.8)
-        middle = cv2.GaussianBlur(flattened(_shrink(small, MIDDLE), 4, 8, 0.3), (0, 0), 0.7)
-        return cls(np.asarray(coarse, np.float32), np.asarray(middle, np.float32), small)
+        return cls(np.ascontiguousarray(small[:, ::-1]) if mirror else small)
+
+    def at_middle(self) -> tuple[Floats, Floats]:
+        """`middle` and `texture`."""
+        if self._kept is None:  # two threads may both do it, to the same end
+            half = _shrink(self.small, MIDDLE)
+            self._kept = (
+                _smooth(flattened(half, 4, 8, 0.3), 0.7),
+                _smooth(flattened(half, 2, 8, 0.3), 0.6),
+            )
+        return self._kept
 
     @property
     def fine(self) -> Floats:
-        """float32 [256, 256], to be aligned."""
-        flat = flattened(self.small, 6, 12, 0.3)
-        return np.asarray(cv2.GaussianBlur(flat, (0, 0), 1.0), np.float32)
+        """What is aligned at last: rib edges and wider."""
+        return _smooth(flattened(self.small, 6, 12, 0.3), 1.0)
 
     @property
     def detail(self) -> Floats:
-        """float32 [256, 256], to be judged: nothing wider than vessels and rib edges is left."""
-        flat = flattened(self.small, 3, 12, 0.3)
-        return np.asarray(cv2.GaussianBlur(flat, (0, 0), 0.7), np.float32)
+        """Nothing wider than vessels and rib edges is left."""
+        return _smooth(flattened(self.small, 3, 12, 0.3), 0.7)
+
+
+class Views:
+    """The views used last, at most `most` of them (up to 224 KiB each). Safe for threads.
+
+    `image(i)` gives picture `i`.
+    """
+
+    def __init__(self, image: Callable[[int], npt.NDArray[np.uint8]], most: int = 512) -> None:
+        self._image, self._most, self._lock = image, most, Lock()
+        self._views: OrderedDict[int, View] = OrderedDict()
+
+    def __getitem__(self, i: int) -> View:
+        with self._lock:
+            if i in self._views:
+                self._views.move_to_end(i)
+                return self._views[i]
+        view = View.of(self._image(i))
+        with self._lock:
+            self._views[i] = view
+            while len(self._views) > self._most:
+                self._views.popitem(last=False)
+        return view
 
 
 @dataclass(frozen=True)
 class Likeness:
     """How alike two pictures are.
 
-    `score`: correlation that 9 of 10 patches reach; `middle`: correlation of the whole at 128
-    pixels; `matrix`: [2, 3], from pixels of the first, as 256 x 256, to those of the second.
+    `score`: correlation that 9 of 10 patches reach; `matrix`: [2, 3], from pixels of the first, as
+    256 x 256, to those of the second.
     """
 
     score: float
-    middle: float
     matrix: npt.NDArray[np.float64]
 
     @property
@@ -96,33 +137,57 @@ class Likeness:
         return " and ".join(said)
 
 
+def _smooth(flat: Floats, sigma: float) -> Floats:
+    return np.asarray(cv2.GaussianBlur(flat, (0, 0), sigma), np.float32)
+
+
 def _shrink(image: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def compare(a: View, b: View, window: Window = WINDOWS[0]) -> Likeness | None:
-    """Align `a` with `b`, starting from the part `window` of `b` being `a`; None if it fails.
+@dataclass(frozen=True)
+class Start:
+    """Two pictures aligned at 64 pixels: their correlation there, and the map."""
 
-    None too for pairs that the coarse gates turn away.
-    """
+    likeness: float
+    matrix: Floats
+
+
+def start(a: View, b: View, window: Window = WINDOWS[0]) -> Start | None:
+    """Align at 64 pixels, from the part `window` of `b` being `a`; None if they are no copies."""
     left, right, top, bottom = window
     matrix = np.array([[1 - left - right, 0, 0], [0, 1 - top - bottom, 0]], np.float32)
     matrix[:, 2] = COARSE * np.array([left, top]) + (np.diag(matrix) - 1) / 2
     try:
         quality, matrix = _align(a.coarse, b.coarse, matrix, _QUICK, 5)
-        if quality < GATE_COARSE:
-            return None
-        matrix = _enlarged(matrix, 2)
-        if _correlation(a.middle, b.middle, matrix) < GATE_START:
-            return None
-        _, matrix = _align(a.middle, b.middle, matrix, _QUICK, 3)
-        middle = _correlation(a.middle, b.middle, matrix)
-        if middle < GATE_MIDDLE:
-            return None
-        _, matrix = _align(a.fine, b.fine, _enlarged(matrix, 2), _EXACT, 3)
     except cv2.error:  # no texture, or nothing in common to converge on
         return None
-    return Likeness(_patches(a.detail, b.detail, matrix), middle, np.asarray(matrix, np.float64))
+    if quality < GATE_COARSE:
+        return None
+    likeness = _correlation(a.features, b.features, matrix)
+    return Start(likeness, matrix) if likeness >= GATE_START else None
+
+
+def settle(a: View, b: View, begun: Start) -> Likeness | None:
+    """Align at 128 and 256 pixels, and judge; None if they are no copies."""
+    (first, texture), (second, other) = a.at_middle(), b.at_middle()
+    try:
+        _, matrix = _align(first, second, _enlarged(begun.matrix, 2), _QUICK, 3)
+        if _correlation(texture, other, matrix) < GATE_TEXTURE:
+            return None
+        if _patches(texture, other, matrix, PATCH // 2) < GATE_PATCHES:
+            return None
+        _, matrix = _align(a.fine, b.fine, _enlarged(matrix, 2), _EXACT, 3)
+    except cv2.error:
+        return None
+    score = _patches(a.detail, b.detail, matrix, PATCH)
+    return Likeness(score, np.asarray(matrix, np.float64))
+
+
+def compare(a: View, b: View, window: Window = WINDOWS[0]) -> Likeness | None:
+    """`start`, then `settle`; None for pairs that either turns away."""
+    begun = start(a, b, window)
+    return begun and settle(a, b, begun)
 
 
 def _align(
@@ -169,17 +234,17 @@ def _correlation(first: Floats, second: Floats, matrix: npt.NDArray[np.floating]
     return float((x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum() + 1e-9))
 
 
-def _patches(first: Floats, second: Floats, matrix: npt.NDArray[np.floating]) -> float:
-    """10th percentile of the correlation over patches of 32 pixels, every 16, that have texture."""
-    moved, there = _aligned(second, matrix, 4)
+def _patches(first: Floats, second: Floats, matrix: npt.NDArray[np.floating], patch: int) -> float:
+    """10th percentile of the correlation over patches, half overlapping, that have texture."""
+    moved, there = _aligned(second, matrix, patch // 8)
     if there.mean() < LEAST_OVERLAP:
         return -1.0
     views = (
-        np.lib.stride_tricks.sliding_window_view(x, (PATCH, PATCH))[:: PATCH // 2, :: PATCH // 2]
+        np.lib.stride_tricks.sliding_window_view(x, (patch, patch))[:: patch // 2, :: patch // 2]
         for x in (first, moved, there)
     )
     # x, y: (patch, pixel) of the patches that lie in the overlap
-    x, y, inside = (v.reshape(-1, PATCH * PATCH) for v in views)
+    x, y, inside = (v.reshape(-1, patch * patch) for v in views)
     whole = inside.mean(axis=1) > 0.9
     x, y, w = x[whole], y[whole], inside[whole]
     x, y = x * w, y * w

@@ -26,6 +26,7 @@ CELLS = 12  # of the pooling grid, each way
 RAW = 4 * CELLS * CELLS  # numbers in a vector before whitening
 DIMENSIONS = 256  # after
 FEW = 30  # pictures: with fewer, whitening does little
+CHUNK = 8  # pictures under all hypotheses at a time: 3 MiB, that stay in the processor's cache
 BLOCK = 4096  # rows of the store compared at a time
 _STEP = 32.0  # int8 levels per standard deviation
 
@@ -162,8 +163,8 @@ class Whitener:
         vectors stay equal however few pictures there are.
         """
         moment = np.zeros((RAW, RAW))
-        for start in range(0, len(small), 64):
-            for side in (small[start : start + 64], mirrored(small[start : start + 64])):
+        for start in range(0, len(small), CHUNK):
+            for side in (part := small[start : start + CHUNK], mirrored(part)):
                 flat = vectors(side, windows=True).reshape(-1, RAW)
                 moment += flat.T @ flat
         values, axes = np.linalg.eigh(moment / max(1, 2 * len(small) * len(WINDOWS)))
@@ -179,8 +180,12 @@ class Whitener:
 
     def hypotheses(self, small: npt.NDArray[np.int8]) -> Floats:
         """Vectors of every window, as it is and then mirrored: float32 [B, 66, 256]."""
-        both = [vectors(side, windows=True) for side in (small, mirrored(small))]
-        return unit(np.concatenate(both, axis=1) @ self.matrix)
+        out = np.zeros((len(small), 2 * len(WINDOWS), DIMENSIONS), np.float32)
+        for start in range(0, len(small), CHUNK):
+            part = small[start : start + CHUNK]
+            both = [vectors(side, windows=True) for side in (part, mirrored(part))]
+            out[start : start + CHUNK] = unit(np.concatenate(both, axis=1) @ self.matrix)
+        return out
 
 
 @dataclass(frozen=True)

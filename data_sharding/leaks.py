@@ -22,18 +22,20 @@ Memory is constant but for 512 bytes a picture; pictures are read again where th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from data_sharding.alike import View, compare
+from data_sharding.alike import View, Views, settle, start
 from data_sharding.fingerprint import DIMENSIONS, WINDOWS, Found, Whitener, describe, search
 from data_sharding.pool import progress
 from data_sharding.reader import ShardDataset
@@ -48,7 +50,8 @@ JUDGED = frozenset({"tune", "test", "external"})
 #: up, other patients up to 0.70.
 COPY = 0.8
 CANDIDATES = 16  # pictures compared with each judged one, and so the most copies named
-SAMPLE = 2048  # pictures that say what pictures have in common
+PATIENCE = 2  # pictures that turn out to be no copies before the rest, less alike, is left alone
+SAMPLE = 512  # pictures that say what pictures have in common
 QUERIES = 64  # judged pictures searched for at a time
 
 
@@ -104,6 +107,7 @@ def opposed(a: str, b: str) -> bool:
 def find(
     sides: Sequence[Side],
     *,
+    new: Collection[str] | None = None,
     near: bool = True,
     workers: int = 1,
     echo: Callable[[str], Any] | None = None,
@@ -114,14 +118,17 @@ def find(
 
     Args:
         sides: the datasets of one run.
+        new: names of datasets; pairs within and between the others are neither looked for nor
+            reported. None: all are new.
         near: look at the pictures too, not only at patients and hashes.
         workers: threads that read, describe and compare pictures.
         echo: gets progress, line by line.
 
     Raises:
-        ValueError: a split that is none, columns of unequal length, or an unreadable picture.
+        ValueError: a split that is none, columns of unequal length, a name in `new` that no
+            dataset has, or an unreadable picture.
     """
-    every = _Table(sides)
+    every = _Table(sides, new)
     leaks = [*_patients(every), *_identical(every)]
     if near:
         leaks += _near(every, workers, echo)
@@ -147,7 +154,9 @@ def lines(leaks: Sequence[Leak], most: int = 20) -> list[str]:
 class _Table:
     """All samples of all sides, numbered through; equal names are equal integers."""
 
-    def __init__(self, sides: Sequence[Side]) -> None:
+    def __init__(self, sides: Sequence[Side], new: Collection[str] | None = None) -> None:
+        if unknown := set(new or ()) - {side.name for side in sides}:
+            raise ValueError(f"no dataset is called {sorted(unknown)[0]!r}")
         self.sides = sides
         self._opening = Lock()
         of_side, of_row, splits, patients, hashes = [], [], [], [], []
@@ -170,7 +179,14 @@ class _Table:
         self.patient = pd.factorize(np.array(patients, object))[0]
         self.pixels = pd.factorize(np.array(hashes, object))[0]
         names = self.split_names
-        self.opposed = np.array([[opposed(a, b) for b in names] for a in names], bool)
+        #: Cells are the splits of the datasets; the matrix says which of them are checked.
+        self.in_cell = self.side * len(names) + self.split
+        cells = [(side.name, split) for side in sides for split in names]
+        fresh = {side.name for side in sides} if new is None else set(new)
+        self.checked = np.array(
+            [[opposed(a, b) and (x in fresh or y in fresh) for y, b in cells] for x, a in cells],
+            bool,
+        ).reshape(len(cells), len(cells))
         self.judged = np.array([name in JUDGED for name in names], bool)
 
     def __len__(self) -> int:
@@ -210,7 +226,7 @@ def _patients(every: _Table) -> Iterator[Leak]:
     for cells in _groups(every, every.patient):
         for n, a in enumerate(cells):
             for b in cells[n + 1 :]:
-                if every.opposed[every.split[a[0]], every.split[b[0]]]:
+                if every.checked[every.in_cell[a[0]], every.in_cell[b[0]]]:
                     x, y = sorted((a, b), key=lambda cell: every.name(cell[0]))
                     who = every.sides[every.side[x[0]]].patients[every.row[x[0]]]
                     counts = " and ".join(f"{len(c)} in {every.cell(c[0])}" for c in (x, y))
@@ -224,7 +240,8 @@ def _identical(every: _Table) -> Iterator[Leak]:
         for a in cells:
             for b in cells:
                 ours, theirs = every.split[a[0]], every.split[b[0]]
-                if not (every.opposed[ours, theirs] and every.judged[theirs]):
+                checked = every.checked[every.in_cell[a[0]], every.in_cell[b[0]]]
+                if not (checked and every.judged[theirs]):
                     continue
                 if every.judged[ours] and every.name(a[0]) > every.name(b[0]):
                     continue  # two judged cells: once is enough
@@ -238,12 +255,17 @@ def _identical(every: _Table) -> Iterator[Leak]:
 
 def _near(every: _Table, workers: int, echo: Callable[[str], Any] | None) -> Iterator[Leak]:
     """Copies: proposed by fingerprints, then compared."""
-    judged = np.flatnonzero(every.judged[every.split])
     # a picture that is there several times for one patient is looked at once in each cell
-    keys = np.stack([every.side, every.split, every.patient, every.pixels], axis=1)
-    once = np.sort(np.unique(keys, axis=0, return_index=True)[1]) if len(keys) else judged
-    queries = np.intersect1d(once, judged)
-    if not len(queries) or not every.opposed.any():
+    keys = np.stack([every.in_cell, every.patient, every.pixels], axis=1)
+    once = np.sort(np.unique(keys, axis=0, return_index=True)[1]) if len(keys) else every.side
+    cells = np.unique(every.in_cell[once])
+    judged = cells[every.judged[cells % max(1, len(every.split_names))]]
+    # only cells that are checked against another that is there
+    queried = judged[every.checked[np.ix_(judged, cells)].any(axis=1)]
+    stored = cells[every.checked[np.ix_(judged, cells)].any(axis=0)]
+    queries = once[np.isin(every.in_cell[once], queried)]
+    once = once[np.isin(every.in_cell[once], stored)]
+    if not len(queries):
         return
 
     def small(i: int) -> npt.NDArray[np.int8]:
@@ -251,54 +273,75 @@ def _near(every: _Table, workers: int, echo: Callable[[str], Any] | None) -> Ite
 
     def barred(mine: npt.NDArray[np.int64], theirs: npt.NDArray[np.int64]) -> Any:
         """Pairs that may meet, one patient's, and those with equal pixels, already reported."""
-        may = ~every.opposed[every.split[mine][:, None], every.split[theirs]]
+        may = ~every.checked[every.in_cell[mine][:, None], every.in_cell[theirs]]
         same = every.patient[mine][:, None] == every.patient[theirs]
         return may | same | (every.pixels[mine][:, None] == every.pixels[theirs])
 
-    with ThreadPoolExecutor(workers) as pool:
-        some = once[np.linspace(0, len(once) - 1, min(SAMPLE, len(once))).astype(np.int64)]
+    views = Views(every.image)
+    with _one_thread_each(), ThreadPoolExecutor(workers) as pool:
+        both = np.union1d(once, queries)
+        some = both[np.linspace(0, len(both) - 1, min(SAMPLE, len(both))).astype(np.int64)]
         whitener = Whitener.of(np.stack(list(pool.map(small, some.tolist()))))
         store = np.zeros((len(once), DIMENSIONS), np.float16)
         shown = _steps("fingerprints", len(once), echo)
-        for start in range(0, len(once), QUERIES):
-            part = once[start : start + QUERIES]
-            store[start : start + len(part)] = whitener.whole(
+        for begin in range(0, len(once), QUERIES):
+            part = once[begin : begin + QUERIES]
+            store[begin : begin + len(part)] = whitener.whole(
                 np.stack(list(pool.map(small, part.tolist())))
             )
             shown(len(part))
         shown = _steps("near-duplicates", len(queries), echo)
-        for start in range(0, len(queries), QUERIES):
-            part = queries[start : start + QUERIES]
+        for begin in range(0, len(queries), QUERIES):
+            part = queries[begin : begin + QUERIES]
             found = search(
                 whitener.hypotheses(np.stack(list(pool.map(small, part.tolist())))),
                 store,
                 lambda rows, part=part: barred(part, once[rows]),
                 CANDIDATES,
             )
-            jobs = [(every, int(part[q]), once, found, q) for q in range(len(part))]
+            jobs = [(every, views, int(part[q]), once, found, q) for q in range(len(part))]
             for leaks in pool.map(_compare, jobs):
                 shown(1)
                 yield from leaks
 
 
-def _compare(job: tuple[_Table, int, npt.NDArray[np.int64], Found, int]) -> list[Leak]:
-    """The copies among the candidates of one judged picture."""
-    every, i, once, found, q = job
-    out, views = [], {}
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """The pool's threads are all that is wanted: OpenCV's own would stand in their way."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _compare(job: tuple[_Table, Views, int, npt.NDArray[np.int64], Found, int]) -> list[Leak]:
+    """The copies among the candidates of one judged picture, which are aligned coarsely first."""
+    every, views, i, once, found, q = job
+    seen = View.of(every.image(i))
+    sides = {False: seen, True: View(np.ascontiguousarray(seen.small[:, ::-1]))}
+    begun = []
     for row, score, hypothesis in zip(
         found.row[q].tolist(), found.score[q], found.hypothesis[q].tolist(), strict=True
     ):
         if not np.isfinite(score):
             break
         flipped, j = hypothesis >= len(WINDOWS), int(once[row])
-        if flipped not in views:
-            views[flipped] = View.of(every.image(i), flipped)
-        window = WINDOWS[hypothesis % len(WINDOWS)]
-        likeness = compare(View.of(every.image(j)), views[flipped], window)
+        first = start(views[j], sides[flipped], WINDOWS[hypothesis % len(WINDOWS)])
+        if first:
+            begun.append((-first.likeness, j, flipped, first))
+    out, misses = [], 0
+    for _, j, flipped, first in sorted(begun, key=lambda x: x[:2]):
+        likeness = settle(views[j], sides[flipped], first)
         if likeness and likeness.score >= COPY:
             how = " and ".join(filter(None, ["flipped" if flipped else "", likeness.how]))
             x, y = sorted((every.name(i), every.name(j)))
             out.append(Leak("near", x, y, how or "copied", f"correlation {likeness.score:.3f}"))
+        else:
+            misses += 1
+        if misses == PATIENCE:
+            break
     return out
 
 

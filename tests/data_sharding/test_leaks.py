@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data_sharding.alike import View, compare
+from data_sharding.alike import View, Views, compare
 from data_sharding.leaks import COPY, Leak, Side, find, lines, of_dataset, opposed
 from data_sharding.pack import pack
 from tests.bench.leaks import (
@@ -16,6 +16,7 @@ from tests.bench.leaks import (
     pairs,
     phantoms,
     pictures,
+    recompressed,
     score,
     side,
 )
@@ -142,6 +143,87 @@ def test_patients_and_pixels_against_all_pairs(seed):
     assert list(found) == sorted(found)
 
 
+@pytest.mark.parametrize("new", [{"a"}, {"b", "c"}, set(), {"a", "b", "c"}, None])
+def test_only_what_is_new_is_looked_at(new, bodies):
+    """The leaks of a run without `new`, less those between two others; pictures too."""
+    images = [packed_picture(x) for x in bodies[0][:3]]
+    mirrored = [np.ascontiguousarray(x[:, ::-1]) for x in images]
+    sides = [
+        Side("a", "k", ["train", "tune", "test"], list("012"), ["p", "q", "p"], list("uvw"), image)
+        for image in [images.__getitem__]
+    ]
+    sides += [
+        side("b", "external", mirrored, list("stu")),
+        side("c", "public", images, list("qyz")),
+    ]
+    every = find(sides)
+    assert {x.kind for x in every} == {"patient", "near"}
+    fresh = {"a", "b", "c"} if new is None else new
+    want = [x for x in every if {x.a.split("/")[0], x.b.split("/")[0]} & fresh]
+    assert list(find(sides, new=new)) == want
+    assert len(want) > 3 or not fresh
+
+
+def test_pictures_that_no_pair_needs_are_not_read():
+    """Old train pictures say nothing about new public ones; old test pictures do."""
+    read: set[str] = set()
+
+    def watched(name: str, splits: list[str]) -> Side:
+        def image(i: int) -> np.ndarray:
+            read.add(f"{name}/{splits[i]}")
+            return np.random.default_rng(i).integers(0, 256, (64, 64)).astype(np.uint8)
+
+        rows = [f"{name}{s}" for s in splits]
+        return Side(name, name, splits, rows, rows, rows, image)
+
+    find([watched("old", ["train", "tune", "test"]), watched("new", ["public"])], new={"new"})
+    assert read == {"old/tune", "old/test", "new/public"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_new_datasets_against_all_pairs(seed):
+    rng = np.random.default_rng(seed)
+    sides = [
+        make_side(name, [(SPLITS[rng.integers(5)], f"p{rng.integers(9)}", f"h{k}") for k in "123"])
+        for name in "abcd"
+    ]
+    for new in ({"a"}, {"b", "d"}):
+        got = {(x.kind, *cells(x)) for x in find(sides, new=new, near=False)}
+        assert got == {x for x in naive(sides) if {x[1][0], x[2][0]} & new}
+
+
+def cells(leak: Leak) -> tuple[str, str]:
+    return leak.a.rsplit("/", 1)[0], leak.b.rsplit("/", 1)[0]
+
+
+def test_many_copies_of_one_picture_are_all_named(bodies):
+    """Giving up after pictures that are no copies does not stop at copies."""
+    rng = np.random.default_rng(3)
+    source, *others = bodies[0][:5]
+    copies = [packed_picture(recompressed(source, rng)) for _ in range(9)]
+    learnt = copies + [packed_picture(x) for x in others]
+    found = find(
+        [
+            side("a", "train", learnt, [f"p{n}" for n in range(len(learnt))]),
+            side("b", "test", [packed_picture(source)], ["q"]),
+        ]
+    )
+    assert [x.a for x in found] == [f"a/train/{n:05d}" for n in range(9)]
+
+
+def test_views_forget_the_oldest():
+    asked: list[int] = []
+
+    def image(i: int) -> np.ndarray:
+        asked.append(i)
+        return np.full((8, 8), i, np.uint8)
+
+    views = Views(image, most=2)
+    for i in (0, 1, 0, 2, 0, 1):
+        assert (views[i].small == i).all()
+    assert asked == [0, 1, 2, 1]
+
+
 def test_which_splits_must_not_meet():
     met = {frozenset(x) for x in itertools.product(SPLITS, repeat=2) if opposed(*x)}
     assert met == {frozenset(x) for x in itertools.combinations(SPLITS, 2)} - {
@@ -187,7 +269,7 @@ def test_a_clean_pack_has_no_leaks_and_two_seeds_have(site, packed, key_file, tm
     assert find([of_dataset(packed), of_dataset(packed)], near=False) == ()
     quiet: Callable[[str], None] = lambda _: None  # noqa: E731
     other = tmp_path / "asan"
-    pack(site, other, size=32, seed=1, key_file=key_file, workers=1, echo=quiet)
+    pack(site, other, size=32, seed=1, screen=False, key_file=key_file, workers=1, echo=quiet)
     found = find([of_dataset(packed), of_dataset(other)], near=False)
     first, second = of_dataset(packed), of_dataset(other)
     where = dict(zip(second.patients, second.splits, strict=True))
@@ -221,6 +303,8 @@ def test_what_cannot_be_is_refused():
     assert find([make_side("a", [])]) == ()
     with pytest.raises(ValueError, match="no split is called 'valid'"):
         find([make_side("a", [("valid", "p", "h")])])
+    with pytest.raises(ValueError, match="no dataset is called 'b'"):
+        find([make_side("a", [])], new={"a", "b"})
     broken = Side(
         "a", "k", ["train"], ["1", "2"], ["p"], ["h"], lambda _: np.zeros((2, 2), np.uint8)
     )

@@ -20,7 +20,14 @@ from pathlib import Path
 from data_sharding.cohort import Work
 from data_sharding.columns import CHEXPERT, CHEXPERT_FINDINGS, CHEXPERT_PATH
 from data_sharding.ledger import Ledger
-from data_sharding.public import Entry, NormalRules, PublicSet, pictures_under, read_public
+from data_sharding.public import (
+    NOT_NORMAL,
+    Entry,
+    NormalRules,
+    PublicSet,
+    pictures_under,
+    read_public,
+)
 from data_sharding.tables import Row, parse_decimal
 
 TABLES = re.compile(r"(train|valid).*\.csv(\.gz)?")
@@ -93,7 +100,7 @@ def _finding(row: Row) -> str:
     found = [c if value == 1 else f"perhaps {c}" for c, value in said if value in (1, -1)]
     if found or _said(row, "no_finding") == 1:
         return ", ".join(found)
-    return "not said to be without a finding"
+    return NOT_NORMAL
 
 
 def _age(row: Row) -> float | None:

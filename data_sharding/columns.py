@@ -166,6 +166,12 @@ NIH = (
     _free("view_position", "view", "PA, AP", "PA"),
 )
 
+NIH_FINDINGS = (
+    *("no_finding", "atelectasis", "cardiomegaly", "effusion", "infiltration", "mass", "nodule"),
+    *("pneumonia", "pneumothorax", "consolidation", "edema", "emphysema", "fibrosis"),
+    *("pleural_thickening", "hernia"),
+)
+
 CHEXPERT_PATH = (
     r"(?:.*[/\\])?(train|valid|test)[/\\]patient(\d{1,9})[/\\](study\d+)[/\\](view\d+_[^/\\]+)"
 )
@@ -255,7 +261,8 @@ def check(table: Table, columns: tuple[Column, ...]) -> dict[int, Refused]:
     import pandas as pd
     from pandera.errors import SchemaErrors
 
-    wrong = {n: Refused(row.problem, "") for n, row in enumerate(table.rows) if row.problem}
+    problems = {name: Refused(name, "") for name in ("empty_line", "bad_row")}  # not one a row
+    wrong = {n: problems[row.problem] for n, row in enumerate(table.rows) if row.problem}
     fine = [n for n in range(len(table.rows)) if n not in wrong]
     here = [c for c in columns if c.name in table.columns]
     cells = {c.name: [table.rows[n].get(c.name) for n in fine] for c in here}

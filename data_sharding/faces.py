@@ -25,10 +25,17 @@ from pathlib import Path
 from data_sharding.cohort import FACE
 from data_sharding.columns import PHOTOS, check, names
 from data_sharding.dicom import Facts
+from data_sharding.folders import files_under
 from data_sharding.ledger import Exclusion, Ledger, Refused
 from data_sharding.photos import Header
-from data_sharding.sources import Radiograph, Site, files_under, read_clinical, read_dxa
-from data_sharding.tables import Row, Table, parse_date, read_table
+from data_sharding.sources import (
+    Radiograph,
+    Site,
+    note_spellings,
+    read_clinical,
+    read_dxa,
+)
+from data_sharding.tables import Row, Table, lines_of, parse_date, read_table
 
 #: DICOM's modality for photographs taken by an ordinary camera.
 MODALITY = "XC"
@@ -122,6 +129,7 @@ def take_photos(
             f"{undated} photographs have neither a photo_date in photos.csv nor an EXIF date: "
             "they cannot be paired with a DXA"
         )
+    note_spellings(site, ledger)
 
 
 def _copy(header: Header, patients: set[str], seen: dict[str, str]) -> Refused | None:
@@ -177,7 +185,7 @@ def _whose(folder: Path, files: list[Path], site: Site, ledger: Ledger) -> dict[
         said[path] = _agreed(table, found, out)
     lone = Refused("not_in_metadata", "no row in photos.csv")
     n_out = sum(not s.refused for s in said.values())
-    ledger.step("photos.csv rows", "row", len(table.rows), n_out, out)
+    ledger.step("photos.csv rows", "row", table.n_rows, n_out, out, table.summarised)
     return {path: said.get(path, _Said(refused=lone)) for path in files}
 
 
@@ -198,10 +206,10 @@ def _agreed(table: Table, rows: list[tuple[Row, _Said]], out: list[Exclusion]) -
     if all(said == good[0][1] for _, said in good):
         out += [_row_out(table, row, Refused("duplicate_row", "")) for row, _ in good[1:]]
         return good[0][1]
-    lines = ", ".join(str(row.line) for row, _ in good)
-    why = Refused("conflicting_rows", f"rows {lines} differ")
+    lines = lines_of([row for row, _ in good])
+    why = Refused("conflicting_rows", f"{lines} differ")
     out += [_row_out(table, row, why) for row, _ in good]
-    return _Said(refused=Refused("conflicting_rows", f"photos.csv rows {lines} differ"))
+    return _Said(refused=Refused("conflicting_rows", f"photos.csv {lines} differ"))
 
 
 def _row_out(table: Table, row: Row, why: Refused) -> Exclusion:

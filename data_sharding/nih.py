@@ -17,9 +17,16 @@ from pathlib import Path
 
 from data_sharding.cohort import Work
 from data_sharding.columns import NIH
+from data_sharding.folders import files_under
 from data_sharding.ledger import Ledger, Refused
-from data_sharding.public import Entry, NormalRules, PublicSet, pictures_under, read_public
-from data_sharding.sources import files_under
+from data_sharding.public import (
+    NO_LABEL,
+    Entry,
+    NormalRules,
+    PublicSet,
+    pictures_under,
+    read_public,
+)
 from data_sharding.tables import Row, parse_age
 
 TABLES = re.compile(r"(Data_Entry|sample_labels).*\.csv(\.gz)?")
@@ -92,7 +99,7 @@ def _entry(row: Row, item: str, path: str) -> Entry:
         path=path,
         name=row.get("image_index"),
         patient=patient_of(row),
-        finding="" if normal else said or "no label given",
+        finding="" if normal else said or NO_LABEL,
         support_devices=False,  # there is no such label
         age=parse_age(row.get("patient_age")),
         view=row.get("view_position").upper(),

@@ -9,20 +9,29 @@ nih.py and chexpert.py say how the set is laid out (`PublicSet`); what is taken 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_sharding.cohort import Candidate, Work
-from data_sharding.columns import Column, check, names
+from data_sharding.columns import CHEXPERT_FINDINGS, NIH_FINDINGS, Column, check, names
+from data_sharding.folders import files_under
 from data_sharding.ledger import Exclusion, Ledger, Refused
 from data_sharding.schema import FlowStep
-from data_sharding.sources import files_under
 from data_sharding.tables import Row, Table, lines_of, read_table
+from data_sharding.terms import quoted
 
 #: Files beside the pictures that are none.
 _TEXTS = (".csv", ".csv.gz", ".txt", ".pdf", ".md")
+#: What a table says of an image instead of a finding.
+NO_LABEL, NOT_NORMAL = "no label given", "not said to be without a finding"
+#: The findings and views that may be quoted: any other text of a table could be a name.
+_FINDINGS = frozenset(
+    {*NIH_FINDINGS, *CHEXPERT_FINDINGS, *(s.replace(" ", "_") for s in (NO_LABEL, NOT_NORMAL))}
+)
+_VIEWS = frozenset({"PA", "AP", "LL", "RL", "LATERAL"})
 
 
 @dataclass(frozen=True)
@@ -129,6 +138,9 @@ def read_public(
     for path in files:
         item, key = items[path], keys[path]
         if key not in rows:
+            if path.is_dir():
+                out.append(Exclusion(item, "", "unreadable", "a folder that was not entered"))
+                continue
             evidence = f"no row in {', '.join(table.name for table in tables)}"
             out.append(Exclusion(item, "", "not_in_metadata", evidence))
         elif key in seen:
@@ -183,8 +195,8 @@ def match_rows(
                 out += [_row_out(table, row, "duplicate_row", "") for row in again]
                 found[key] = first
         step = f"{table.name} rows"
-        absent = {"no_image_file": n_absent}
-        ledger.step(step, "row", len(table.rows), len(found) - n_found, out, absent)
+        absent = {"no_image_file": n_absent} | table.summarised
+        ledger.step(step, "row", table.n_rows, len(found) - n_found, out, absent)
     return found
 
 
@@ -208,15 +220,25 @@ def stages(
         yield step, entries, [Exclusion(e.item, e.patient, *r) for e, r in checked if r]
 
 
-def _finding(entry: Entry, rules: NormalRules) -> tuple[str, str] | None:
+_Why = tuple[str, str] | tuple[str, str, str]  # reason, evidence and what is private
+
+
+def _finding(entry: Entry, rules: NormalRules) -> _Why | None:
     if entry.finding:
-        return "finding", entry.finding[:120]
+        return "finding", _findings(entry.finding), entry.finding[:200]
     if entry.support_devices and not rules.support_devices:
         return "support_devices", "a support device is reported"
     return None
 
 
-def _age(entry: Entry, rules: NormalRules) -> tuple[str, str] | None:
+def _findings(text: str) -> str:
+    """`text` if all it says are findings of the sets: joined by | in NIH's, by us in CheXpert's."""
+    said = re.split(r"\||, ", text)
+    terms = [re.sub("[ _]+", "_", s.strip().casefold().removeprefix("perhaps ")) for s in said]
+    return text[:120] if _FINDINGS.issuperset(terms) else "an unusual value"
+
+
+def _age(entry: Entry, rules: NormalRules) -> _Why | None:
     if entry.age is None:
         return "age_unknown", "no age is stated"
     if entry.age > 120:
@@ -226,14 +248,14 @@ def _age(entry: Entry, rules: NormalRules) -> tuple[str, str] | None:
     return None if entry.age < rules.max_age else ("over_age", f"{entry.age:g} years")
 
 
-def _view(entry: Entry, rules: NormalRules) -> tuple[str, str] | None:
+def _view(entry: Entry, rules: NormalRules) -> _Why | None:
     if not entry.view:
         return "view_missing", "no view is stated"
     if entry.view in rules.views:
         return None
     if entry.view == "LATERAL":
         return "lateral_view", "a lateral view"
-    return "view_not_wanted", f"view {entry.view[:8]}"
+    return "view_not_wanted", f"view {quoted(entry.view, _VIEWS)}", entry.view[:200]
 
 
 def _work(entry: Entry) -> Work:

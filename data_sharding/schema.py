@@ -163,6 +163,7 @@ REASONS = {
     "unreadable": "the file cannot be read",
     "no_patient_id": "the header names no patient",
     "duplicate_file": "a copy of another file (same SOP instance)",
+    "conflicting_files": "one picture under several patients (same SOP instance)",
     # files, by what the picture looks like
     "under_exposed": "under-exposed: washed out to white, or drowned in noise",
     "over_exposed": "over-exposed: burnt out to black",
@@ -185,6 +186,7 @@ REASONS = {
     "bad_value": "a value that cannot be",
     "duplicate_row": "the same row again",
     "conflicting_rows": "rows that contradict each other",
+    "incomplete_exam": "another row of the same examination could not be read",
     "no_image_file": "metadata for an image that is not here",
     # patients
     "no_dxa": "no usable DXA measurement",

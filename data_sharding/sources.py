@@ -11,9 +11,8 @@ Rows and files that are no use go to the ledger; a table that cannot be read at 
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
+import unicodedata
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from data_sharding.columns import CLINICAL, DXA, check, names
 from data_sharding.dicom import Facts
+from data_sharding.folders import files_under
 from data_sharding.ledger import Exclusion, Ledger, Refused
 from data_sharding.schema import DXA_SITES
 from data_sharding.tables import Row, Table, lines_of, parse_date, parse_decimal, read_table
@@ -77,19 +77,6 @@ class Site:
     patients: set[str] = field(default_factory=set)
 
 
-def files_under(folder: Path) -> Iterator[Path]:
-    """Every file under `folder`, sorted; linked folders are followed once."""
-    seen: set[tuple[int, int]] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
-        status = Path(root).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders.sort()
-        yield from (Path(root) / name for name in sorted(files))
-
-
 def site_files(site: Path) -> list[Path]:
     """The files that may be radiographs: all under dicom/, or all but the tables without it."""
     folder = site / "dicom"
@@ -102,14 +89,26 @@ def site_files(site: Path) -> list[Path]:
 def take_radiographs(
     site: Site, scanned: list[tuple[str, str, Facts | Refused]], ledger: Ledger
 ) -> None:
-    """Put the scanned files (item, path, facts or refusal) into `site` and the ledger."""
+    """Put the scanned files (item, path, facts or refusal) into `site` and the ledger.
+
+    Of several files of one SOP instance the first is taken; if they name several patients none is,
+    for it cannot be known whose picture it is.
+    """
     out: list[Exclusion] = []
+    whose: dict[str, set[str]] = {}
+    for _, _, facts in scanned:
+        if not isinstance(facts, Refused) and facts.sop_uid and facts.patient_id:
+            whose.setdefault(facts.sop_uid, set()).add(facts.patient_id)
     seen: dict[str, str] = {}
     for item, path, facts in sorted(scanned, key=lambda s: s[0]):
         if isinstance(facts, Refused):
             out.append(Exclusion(item, "", facts.reason, facts.evidence, facts.detail))
         elif not facts.patient_id:
             out.append(Exclusion(item, "", "no_patient_id", "PatientID is absent or empty"))
+        elif facts.sop_uid and len(whose[facts.sop_uid]) > 1:
+            site.patients.add(facts.patient_id)
+            why = f"one SOP instance under {len(whose[facts.sop_uid])} patients: none taken"
+            out.append(Exclusion(item, facts.patient_id, "conflicting_files", why))
         elif facts.sop_uid and facts.sop_uid in seen:
             same = f"same SOP instance as {seen[facts.sop_uid]}"
             site.patients.add(facts.patient_id)
@@ -122,13 +121,36 @@ def take_radiographs(
             site.radiographs.append(Radiograph(item, path, facts))
             site.patients.add(facts.patient_id)
     ledger.step("files to chest radiographs", "file", len(scanned), len(site.radiographs), out)
+    note_spellings(site, ledger)
+
+
+def note_spellings(site: Site, ledger: Ledger) -> None:
+    """Say how many patient ids look like another's, once all files and tables are read.
+
+    They are not joined: 007 and 7 may be two people, and a radiograph with another's DXA is worse
+    than one without.
+    """
+    same: dict[str, int] = {}
+    for patient in site.patients:
+        spelt = unicodedata.normalize("NFKC", patient).casefold().strip()
+        spelt = re.sub(r"^(\d+)\.0+$", r"\1", spelt)  # a number, as a spreadsheet writes it
+        spelt = re.sub(r"(?<![\d.])0+(?=\d)", "", spelt)
+        same[spelt] = same.get(spelt, 0) + 1
+    alike = sum(count for count in same.values() if count > 1)
+    if alike:
+        ledger.notes.append(
+            f"{alike} patient ids match another's but for zeros, case, spaces or .0: "
+            "the same person may be counted twice"
+        )
 
 
 def read_dxa(path: Path, site: Site, ledger: Ledger) -> None:
     """Read dxa.csv into `site.dxa`.
 
-    One bad value costs its row: the lowest of three T-scores cannot be known from two. Rows of one
-    patient and day are joined if they measure different sites, and all refused if they differ.
+    One bad value costs its row, and with it the other rows of that patient and day: the lowest of
+    three T-scores cannot be known from two. Rows of one patient and day are joined if they measure
+    different sites, and all refused if they differ. Where the day of a refused row cannot be read,
+    a note counts its patient.
 
     Raises:
         ValueError: the table as a whole cannot be read; names the file and what to change.
@@ -140,22 +162,38 @@ def read_dxa(path: Path, site: Site, ledger: Ledger) -> None:
     wrong = check(table, DXA)
     out: list[Exclusion] = []
     good: dict[tuple[str, date], list[tuple[Row, Dxa]]] = {}
+    unread: dict[tuple[str, date], list[Row]] = {}
+    undated: set[str] = set()
     for n, row in enumerate(table.rows):
         if row.get("patient_id"):
             site.patients.add(row.get("patient_id"))
         read = wrong.get(n) or _dxa_row(table, row)
         if isinstance(read, Refused):
             out.append(_row_out(table, row, read))
+            day = parse_date(row.get("exam_date"))
+            if day is None:
+                undated.add(row.get("patient_id"))
+            elif read.reason != "no_t_score":  # such a row is read, and has nothing to add
+                unread.setdefault((row.get("patient_id"), day), []).append(row)
         else:
             good.setdefault((read.patient, read.day), []).append((row, read))
     n_out = 0
-    for rows in good.values():
+    for exam, rows in good.items():
+        if exam in unread:
+            why = Refused("incomplete_exam", f"because of {lines_of(unread[exam])}")
+            out += [_row_out(table, row, why) for row, _ in rows]
+            continue
         joined, dropped = _join(table, rows)
         out += dropped
         n_out += len(rows) - len(dropped)
         if joined:
             site.dxa.setdefault(joined.patient, []).append(joined)
-    ledger.step("dxa.csv rows", "row", len(table.rows), n_out, out)
+    ledger.step("dxa.csv rows", "row", table.n_rows, n_out, out, table.summarised)
+    if torn := undated & set(site.dxa):
+        ledger.notes.append(
+            f"{len(torn)} patients have a row in {table.name} whose date cannot be read: "
+            "it may belong to an examination that was taken without it"
+        )
 
 
 def _dxa_row(table: Table, row: Row) -> Dxa | Refused:
@@ -255,7 +293,8 @@ def read_clinical(path: Path, site: Site, ledger: Ledger) -> None:
         else:
             why = Refused("conflicting_rows", f"{lines_of([r for r, _ in rows])} differ")
             out += [_row_out(table, r, why) for r, _ in rows]
-    ledger.step("clinical.csv rows", "row", len(table.rows), len(site.clinical), out)
+    n_out = len(site.clinical)
+    ledger.step("clinical.csv rows", "row", table.n_rows, n_out, out, table.summarised)
 
 
 def _clinical_row(table: Table, row: Row) -> Clinical | Refused:

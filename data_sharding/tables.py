@@ -8,13 +8,14 @@ turns row errors into ledger rows (columns.py has the checks).
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
 import re
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -24,6 +25,12 @@ from pathlib import Path
 #: A table larger than this is not read: NIH's has 8 MiB, CheXpert's 24.
 MAX_BYTES = 256 << 20
 MAX_COLUMNS = 1000
+#: Nor one of more rows, empty lines among them: NIH's has 112,120, CheXpert's 223,414.
+MAX_ROWS = 2_000_000
+#: A row of more is a quote that never closes.
+MAX_CHARACTERS = 1_000_000
+#: Empty lines that get a `Row` each; further ones are counted.
+EMPTY_LINES = 1000
 
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "."}
 
@@ -72,52 +79,96 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A header and all rows, good or not, in the file's order."""
+    """A header and all rows, good or not, in the file's order.
+
+    `more_empty`: empty lines that were counted and have no `Row`; `n_rows` has them too.
+    """
 
     name: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     decimal_comma: bool
+    more_empty: int = 0
+
+    @property
+    def n_rows(self) -> int:
+        """All rows below the header, empty lines among them."""
+        return len(self.rows) + self.more_empty
+
+    @property
+    def summarised(self) -> dict[str, int]:
+        """Reason -> rows that no `Row` stands for, as `Ledger.step` takes them."""
+        return {"empty_line": self.more_empty}
 
 
 def read_table(path: Path, required: tuple[str, ...], known: tuple[str, ...]) -> Table:
     """Read a CSV (or .csv.gz) file with a header.
 
     Column names are compared in lower case with spaces as underscores. Unknown columns are kept
-    and noted.
+    and counted in a note; they are not named, for without a header they are cells of a patient.
 
     Raises:
-        ValueError: not a table at all, no header, a required column is missing, or the CSV itself
-            is broken. One line, which says what to do.
+        ValueError: not a table at all, no header, a required column is missing, too large, or the
+            CSV itself is broken. One line, which says what to do.
     """
-    text = _text(path)
-    header = text.split("\n", 1)[0][:100_000]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines = _Lines(*_content(path))
+    delimiter = max(",;\t", key=lines.first.count)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     rows: list[Row] = []
     columns: tuple[str, ...] = ()
     place: dict[str, int] = {}
     said: dict[str, str] = {}
+    n_rows = n_empty = 0
     try:
         for cells in reader:
+            lines.since_row = 0
             if not columns:
                 columns = tuple(re.sub(r"\s+", "_", c.strip().lower()) for c in cells)
                 place = {column: at for at, column in enumerate(columns) if column}
-                _check_header(path, columns, required)
+                _check_header(path, columns, required, known)
                 one_line = [place[column] for column in known if column in place]
                 continue
             for at in one_line:
                 if at < len(cells) and "\n" in cells[at]:  # rows in it would be lost
                     raise csv.Error(f"a cell of {columns[at]} runs over several lines")
-            rows.append(_row(reader.line_num, place, columns, cells, said))
-    except csv.Error as e:
+            n_rows += 1
+            if n_rows > MAX_ROWS:
+                raise ValueError(f"{path.name}: more than {MAX_ROWS} rows. No table has that many.")
+            row = _row(reader.line_num, place, columns, cells, said)
+            n_empty += row.problem == "empty_line"
+            if row.problem != "empty_line" or n_empty <= EMPTY_LINES:
+                rows.append(row)
+    except csv.Error as e:  # its words may hold a tab
+        why = "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in str(e))
         raise ValueError(
-            f"{path.name} row {reader.line_num}: not CSV ({e}). Look for a stray quote mark."
+            f"{path.name} row {reader.line_num}: not CSV ({why}). Look for a stray quote mark."
         ) from e
-    unknown = [c for c in columns if c and c not in known]
-    notes = (f"{path.name}: columns not used: {_named(unknown)}",) if unknown else ()
-    return Table(path.name, columns, tuple(rows), notes, delimiter != ",")
+    unknown = sum(bool(c) and c not in known for c in columns)
+    notes = (f"{path.name}: columns not used: {unknown}",) if unknown else ()
+    return Table(path.name, columns, tuple(rows), notes, delimiter != ",", n_rows - len(rows))
+
+
+class _Lines:
+    """The lines of a text, decoded one by one; `since_row`: characters since it was last zero."""
+
+    def __init__(self, raw: bytes, encoding: str) -> None:
+        self._file = io.TextIOWrapper(io.BytesIO(raw), encoding, errors="replace", newline="")
+        self.first = self._file.readline(MAX_CHARACTERS)
+        self._file.seek(0)
+        self.since_row = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(MAX_CHARACTERS)
+        self.since_row += len(line)
+        if self.since_row >= MAX_CHARACTERS:
+            raise csv.Error(f"a row of more than {MAX_CHARACTERS} characters")
+        if not line:
+            raise StopIteration
+        return line
 
 
 def what_it_is(head: bytes) -> str:
@@ -132,13 +183,16 @@ def what_it_is(head: bytes) -> str:
     return "a binary file" if not wide and strange * 10 > len(head) else ""
 
 
-def _text(path: Path) -> str:
-    """The text of a table, unpacked and decoded."""
+def _content(path: Path) -> tuple[bytes, str]:
+    """The bytes of a table, unpacked, and their encoding."""
     if path.is_dir():
         raise ValueError(f"{path.name}: a folder, not a table.")
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path.name}: more than {MAX_BYTES >> 20} MiB. No table is that large.")
-    raw = path.read_bytes()
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"{path.name}: more than {MAX_BYTES >> 20} MiB: no table is so large.")
+        raw = path.read_bytes()
+    except OSError as e:
+        raise ValueError(f"{path.name}: cannot be read ({e.strerror}).") from e
     if path.suffix == ".gz":
         if raw[:2] != b"\x1f\x8b":
             what = what_it_is(raw[:4096]) or "a plain file; give it a name without .gz"
@@ -147,47 +201,58 @@ def _text(path: Path) -> str:
     what = what_it_is(raw[:4096])
     if what:
         raise ValueError(f"{path.name}: not a CSV table but {what}.")
+    return raw, _encoding(raw)
+
+
+def _encoding(raw: bytes) -> str:
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return raw.decode("utf-16", errors="replace")
+        return "utf-16"
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        return raw.decode("utf-8-sig")
+        for at in range(0, len(raw), 1 << 20):  # not whole: the text may take four times as much
+            decoder.decode(raw[at : at + (1 << 20)])
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        return raw.decode("latin-1")
+        return "latin-1"
+    return "utf-8-sig"
 
 
 def _gunzip(path: Path, raw: bytes) -> bytes:
     """The content of a gzip file, but no more than `MAX_BYTES` of it."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(raw)) as f:
-            out = f.read(MAX_BYTES + 1)
+            out = bytearray()  # by pieces: a read of MAX_BYTES takes that much at once
+            while len(out) <= MAX_BYTES and (piece := f.read(1 << 20)):
+                out += piece
     except (OSError, EOFError, zlib.error) as e:
         raise ValueError(f"{path.name}: damaged gzip file ({e}). Download it again.") from e
     if len(out) > MAX_BYTES:
         raise ValueError(f"{path.name}: unpacks to more than {MAX_BYTES >> 20} MiB.")
-    return out
+    return bytes(out)
 
 
-def _check_header(path: Path, columns: tuple[str, ...], required: tuple[str, ...]) -> None:
+def _check_header(
+    path: Path, columns: tuple[str, ...], required: tuple[str, ...], known: tuple[str, ...]
+) -> None:
+    """Names in messages are those that we know: any other may be a cell, where no header is."""
     if len(columns) > MAX_COLUMNS:
         raise ValueError(f"{path.name}: {len(columns)} columns. No table has that many.")
     missing = [c for c in required if c not in columns]
     if missing:
+        here = [c for c in dict.fromkeys((*required, *known)) if c in columns]
+        others = sum(bool(c) and c not in here for c in columns)
+        has = f"{', '.join(here)} and {others} others" if here else f"{others} others"
         raise ValueError(
-            f"{path.name}: no column {', '.join(missing)}. Its header must have "
-            f"{', '.join(required)}; it has {_named([c for c in columns if c])}."
+            f"{path.name}: no column {', '.join(missing)}. Its first line must be a header with "
+            f"{', '.join(required)}; it has {has}."
         )
-    repeated = sorted(c for c, n in Counter(columns).items() if c and n > 1)
+    repeated = next((c for c, n in Counter(columns).items() if c and n > 1), None)
     if repeated:
+        first, second = [n for n, c in enumerate(columns, 1) if c == repeated][:2]
+        name = repeated if repeated in (*required, *known) else f"of number {first}"
         raise ValueError(
-            f"{path.name}: the column {_named(repeated[:1])} appears twice. Remove one."
+            f"{path.name}: the column {name} appears twice, again as number {second}. Remove one."
         )
-
-
-def _named(columns: list[str]) -> str:
-    """Column names for a message: one line, however long or strange they are."""
-    shown = ["".join(ch if ch.isprintable() else "?" for ch in c[:40]) for c in columns[:12]]
-    more = f" and {len(columns) - 12} more" if len(columns) > 12 else ""
-    return ", ".join(shown) + more or "nothing"
 
 
 def _row(
@@ -207,7 +272,8 @@ def _row(
     if not any(cell and not cell.isspace() for cell in cells):
         return Row(line, (), place, "empty_line")
     extra = any(cell and not cell.isspace() for cell in cells[len(columns) :])
-    if extra or len(cells) < len(columns) - 1:
+    # a header that ends in a comma (NIH, 2017) promises a cell that no row needs to have
+    if extra or len(cells) < len(columns) - (not columns[-1]):
         return Row(line, tuple(values[: len(columns)]), place, "bad_row")
     return Row(line, tuple(values[: len(columns)]), place)
 

@@ -7,7 +7,18 @@ import re
 import pandas as pd
 import pytest
 
-from data_sharding.public import Entry, NormalRules, flow_of_table, stages
+from data_sharding.chexpert import read_chexpert
+from data_sharding.columns import CHEXPERT
+from data_sharding.ledger import Ledger
+from data_sharding.public import (
+    NO_LABEL,
+    NOT_NORMAL,
+    Entry,
+    NormalRules,
+    flow_of_table,
+    pictures_under,
+    stages,
+)
 
 
 def test_the_counts_of_the_second_edition(nih_folder):
@@ -83,6 +94,40 @@ def test_each_rule_and_its_edges(facts, rules, reason):
     assert out == ([reason] if reason else [])
 
 
+@pytest.mark.parametrize(
+    ("facts", "evidence"),
+    [
+        ({"finding": "Mass|Pleural_Thickening"}, "Mass|Pleural_Thickening"),
+        ({"finding": "perhaps edema, fracture"}, "perhaps edema, fracture"),
+        ({"finding": NO_LABEL}, NO_LABEL),
+        ({"finding": NOT_NORMAL}, NOT_NORMAL),
+        ({"finding": "KIM MINSOO 500301"}, "an unusual value"),
+        ({"finding": "Mass|KIM MINSOO"}, "an unusual value"),
+        ({"view": "LL"}, "view LL"),
+        ({"view": "KIM"}, "view an unusual value"),
+    ],
+)
+def test_only_known_words_are_quoted(facts, evidence):
+    [out] = [x for _, _, each in stages([entry(**facts)], NormalRules()) for x in each]
+    assert out.evidence == evidence
+    assert out.detail == next(iter(facts.values()))  # in the private folder
+
+
+def test_all_findings_of_the_real_table_are_known(nih_folder):
+    table = pd.read_csv(nih_folder / "Data_Entry_2017_v2020.csv.gz", dtype=str)
+    for said in table["Finding Labels"].unique():
+        [out] = [x for _, _, each in stages([entry(finding=said)], NormalRules()) for x in each]
+        assert out.evidence == said[:120]
+
+
+def test_a_folder_that_is_not_entered_is_in_the_ledger(tmp_path):
+    (tmp_path / "train.csv").write_text(",".join(c.name for c in CHEXPERT) + "\n")
+    (tmp_path / "up").symlink_to("/")
+    ledger = Ledger()
+    assert read_chexpert(tmp_path, pictures_under(tmp_path), NormalRules(), ledger) == []
+    assert ledger.flow[1].excluded == {"unreadable": 1}
+
+
 def test_the_policy_says_its_own_defaults():
     text = NormalRules.__doc__ or ""
     rules = NormalRules()
@@ -105,5 +150,5 @@ def test_a_table_of_neither_set(tmp_path):
     with pytest.raises(ValueError, match=r"labels.csv: neither NIH's table .* nor CheXpert's"):
         flow_of_table(tmp_path / "labels.csv", NormalRules())
     (tmp_path / "train.csv").write_text("id,target\n1,0\n")
-    with pytest.raises(ValueError, match=r"train.csv: no column path, .*; it has id, target"):
+    with pytest.raises(ValueError, match=r"train.csv: no column path, .*; it has 2 others\."):
         flow_of_table(tmp_path / "train.csv", NormalRules())

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_sharding.ledger import Ledger
+from data_sharding.dicom import Facts
+from data_sharding.ledger import Ledger, Refused
 from data_sharding.schema import DXA_SITES
 from data_sharding.sources import (
     CLINICAL_COLUMNS,
@@ -22,6 +23,7 @@ from data_sharding.sources import (
     read_clinical,
     read_dxa,
     site_files,
+    take_radiographs,
 )
 
 ALL = ",".join(DXA_COLUMNS)
@@ -111,6 +113,84 @@ def test_rows_of_one_patient_and_day(tmp_path, rows, excluded, spine_and_hip):
         want = tuple(None if s is None else Decimal(s) for s in spine_and_hip)
         assert (scores["lumbar_spine"], scores["total_hip"]) == want
     assert site.patients == {"A"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "excluded"),
+    [
+        (["-0.5,,,", ",-2.x,,"], {"incomplete_exam": 1, "bad_t_score": 1}),
+        ([",-2.x,,", "-0.5,,,", "-0.5,,,"], {"incomplete_exam": 2, "bad_t_score": 1}),
+        (["-0.5,,,", ",,9,"], {"incomplete_exam": 1, "bad_value": 1}),
+        (["-0.5,,,", "-2"], {"incomplete_exam": 1, "bad_row": 1}),
+        (["-0.5,,,", ",,,"], {"no_t_score": 1}),
+    ],
+)
+def test_half_an_examination_is_none(tmp_path, rows, excluded):
+    """The row of another day, or of another patient, has nothing to do with it."""
+    header = "patient_id,exam_date,lumbar_spine_t,total_hip_t,lumbar_spine_bmd,excluded_vertebrae"
+    lines = [header, *(f"A,2020-01-01,{row}" for row in rows)]
+    lines += ["A,2021-01-01,-1,,,", "B,2020-01-01,-1,,,", ""]
+    site, ledger = read(tmp_path / "dxa.csv", "\n".join(lines))
+    assert ledger.flow[0].excluded == excluded
+    days = [dxa.day.year for dxa in site.dxa["A"]]
+    assert days == ([2020, 2021] if "no_t_score" in excluded else [2021])
+    assert len(site.dxa["B"]) == 1
+    said = [row.evidence for _, _, row in ledger.rows if row.reason == "incomplete_exam"]
+    assert all("because of rows" in evidence for evidence in said)
+
+
+def test_undated_rows_beside_others_are_noted(tmp_path):
+    rows = ["A,2020-01-01,-1", "A,01/01/2020,-3", "B,,-1", "C,2020-01-01,-1"]
+    text = "\n".join(["patient_id,exam_date,lumbar_spine_t", *rows, ""])
+    site, ledger = read(tmp_path / "dxa.csv", text)
+    assert set(site.dxa) == {"A", "C"}
+    assert len(ledger.notes) == 1
+    assert ledger.notes[0].startswith("1 patients have a row in dxa.csv whose date cannot be read")
+
+
+def facts(patient: str, uid: str) -> Facts:
+    return Facts(uid, patient, "DX", "CHEST", "PA", date(2020, 1, 1), None, None, "F")
+
+
+def test_one_picture_under_two_patients_is_nobodys(tmp_path):
+    scanned: list[tuple[str, str, Facts | Refused]] = [
+        *(("a", "a", facts("P1", "1.2")), ("b", "b", facts("P2", "1.2"))),
+        *(("c", "c", facts("P1", "1.2")), ("d", "d", facts("P3", "1.3"))),
+        *(("e", "e", facts("P3", "1.3")), ("f", "f", facts("", "1.3"))),
+        *(("g", "g", facts("P4", "")), ("h", "h", facts("P5", ""))),
+    ]
+    site, ledger = Site(), Ledger()
+    take_radiographs(site, scanned, ledger)
+    assert [r.item for r in site.radiographs] == ["d", "g", "h"]
+    assert ledger.flow[0].excluded == {
+        **{"conflicting_files": 3, "duplicate_file": 1, "no_patient_id": 1}
+    }
+    assert site.patients == {"P1", "P2", "P3", "P4", "P5"}
+
+
+@pytest.mark.parametrize(
+    ("ids", "alike"),
+    [
+        (["123", "00123", "124"], 2),
+        (["123.0", "123", "7", "007", "07"], 5),
+        (["HOSP-1", "hosp-1"], 2),
+        (["P-0007", "P-7"], 2),
+        (["P9", "P9 ", "\uff30\uff19"], 3),
+        (["1.05", "1.5", "10", "1", "100", "0", "A", "B0"], 0),
+    ],
+)
+def test_ids_that_differ_by_spelling_are_noted_and_kept_apart(ids, alike):
+    site, ledger = Site(patients=set(ids)), Ledger()
+    take_radiographs(site, [], ledger)
+    assert [note.split()[0] for note in ledger.notes] == ([str(alike)] if alike else [])
+    assert site.patients == set(ids)
+
+
+def test_empty_lines_by_the_thousand_add_up(tmp_path):
+    text = "patient_id,exam_date,lumbar_spine_t\nA,2020-01-01,-1\n" + "\n" * 5000
+    _, ledger = read(tmp_path / "dxa.csv", text)
+    assert ledger.flow[0].excluded == {"empty_line": 5000}
+    assert len(ledger.rows) < 5000
 
 
 def test_a_site_that_calls_every_patient_anonymous(tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+import tracemalloc
 import zipfile
 from datetime import date
 from decimal import Decimal
@@ -11,6 +12,7 @@ import pytest
 
 from data_sharding.tables import (
     MAX_BYTES,
+    MAX_ROWS,
     parse_age,
     parse_date,
     parse_decimal,
@@ -168,10 +170,62 @@ def test_what_would_take_all_memory_is_refused(tmp_path):
 
 
 def test_rows_know_their_cells(tmp_path):
-    (tmp_path / "t.csv").write_text("a,b,c\n 1 ,n/a,-\n2,3\n4,5,6,7\n,,\n")
+    (tmp_path / "t.csv").write_text("a,b,c\n 1 ,n/a,-\n2,3\n4,5,6,7\n,,\n8,9,0,,\n")
     rows = read_table(tmp_path / "t.csv", ("a",), ("a", "b", "c")).rows
-    assert [[row.get(c) for c in "abcd"] for row in rows[:2]] == [
-        ["1", "", "", ""],
-        ["2", "3", "", ""],
-    ]
-    assert [row.problem for row in rows] == ["", "", "bad_row", "empty_line"]
+    assert [rows[0].get(c) for c in "abcd"] == ["1", "", "", ""]
+    assert [rows[4].get(c) for c in "abcd"] == ["8", "9", "0", ""]
+    assert [row.problem for row in rows] == ["", "bad_row", "bad_row", "empty_line", ""]
+
+
+def test_only_a_header_that_ends_in_a_comma_has_a_cell_to_spare(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,\n1,2,\n1,2\n1\n1,2,3\n1,2,3,4\n")
+    rows = read_table(tmp_path / "t.csv", ("a",), ("a", "b")).rows
+    assert [row.problem for row in rows] == ["", "", "bad_row", "", "bad_row"]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_without_a_header_no_cell_is_quoted(tmp_path, delimiter):
+    rows = [["Hong_Gildong", "2020-01-01", "a"], ["Kim_Minsoo", "2020-01-02", "b"]]
+    (tmp_path / "t.csv").write_text("\n".join(delimiter.join(row) for row in rows))
+    with pytest.raises(ValueError, match="no column patient_id") as caught:
+        read_table(tmp_path / "t.csv", ("patient_id", "a"), ("patient_id", "a"))
+    assert str(caught.value).endswith("it has a and 2 others.")
+    assert "hong" not in str(caught.value).lower()
+    (tmp_path / "t.csv").write_text("a,hong,hong\n1,2,3\n")
+    with pytest.raises(ValueError, match="the column of number 2 appears twice, again as number 3"):
+        read_table(tmp_path / "t.csv", ("a",), ("a",))
+    (tmp_path / "t.csv").write_text("a,hong,kim\n1,2,3\n")
+    assert read_table(tmp_path / "t.csv", ("a",), ("a",)).notes == ("t.csv: columns not used: 2",)
+
+
+def test_what_csv_says_is_printable(tmp_path):
+    (tmp_path / "t.csv").write_text('a\tb\n"1"x\t2\n')
+    with pytest.raises(ValueError, match=r"t.csv row 2: not CSV \('\\t' expected") as caught:
+        read_table(tmp_path / "t.csv", ("a",), ("a",))
+    assert str(caught.value).isprintable()
+
+
+def test_many_empty_lines_are_counted_without_being_kept(tmp_path):
+    path, n = tmp_path / "t.csv.gz", 200_000
+    path.write_bytes(gzip.compress(b"a,b\n" + b"\n" * n + b"1,2\n\n"))
+    tracemalloc.start()
+    table = read_table(path, ("a",), ("a", "b"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert table.n_rows == n + 2
+    assert table.n_rows - len(table.rows) == table.summarised["empty_line"]
+    assert [(row.line, row.get("b")) for row in table.rows if not row.problem] == [(n + 2, "2")]
+    assert peak < 20 * n  # bytes a line; a Row takes many more
+
+
+def test_more_rows_than_any_table_has(tmp_path):
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"a,b\n" + b"\n" * (MAX_ROWS + 1), compresslevel=1))
+    with pytest.raises(ValueError, match=r"t.csv.gz: more than 2000000 rows"):
+        read_table(path, ("a",), ("a",))
+
+
+def test_a_row_that_never_ends(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n" + '"\n",' * 500_000)
+    with pytest.raises(ValueError, match=r"not CSV \(a row of more than 1000000 characters\)"):
+        read_table(tmp_path / "t.csv", ("a",), ())

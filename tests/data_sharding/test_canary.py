@@ -103,7 +103,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     (site / "dicom" / f"{NAME}.txt").write_text(TEXT)
     (site / "dicom" / f"{NUMBER}.dcm").write_bytes(b"\0" * 128 + b"DICM" + TEXT.encode())
     rows = [f"{NUMBER}-{n},{iso(MEASURED)},-1.{n % 9},,{NAME}" for n in range(11)]
-    rows += [f"{NUMBER}-3,{TEXT},-1.0,,", f"{NUMBER}-4,{iso(MEASURED)},{TEXT},,{NAME}"]
+    rows += [f"{NUMBER}-3,{TEXT},-1.0,,", f"{NUMBER}-8,{iso(MEASURED)},{TEXT},,{NAME}"]
     header = "patient_id,exam_date,lumbar_spine_t,femoral_neck_t,doctor\n"
     (site / "dxa.csv").write_text(header + "\n".join(rows) + "\n")
     people = [f"{NUMBER}-{n},{'FM'[n % 2]},{iso(BORN)},160,60" for n in range(10)]

@@ -91,7 +91,7 @@ def test_every_defect_has_its_reason(messy_run):
     }
     assert counts["row"] == {
         **{"bad_t_score": 1, "empty_line": 2, "duplicate_row": 1, "bad_date": 1},
-        **{"conflicting_rows": 2, "t_score_out_of_range": 1, "no_t_score": 1},
+        **{"incomplete_exam": 2, "t_score_out_of_range": 1, "no_t_score": 1},
     }
     assert counts["patient"] == {
         **{"no_dxa": 3, "no_radiograph": 3, "no_pa_view": 1, "missing_dates": 1},

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import gzip
 import shutil
 
@@ -54,7 +55,7 @@ def test_everything_of_the_first_edition_is_accounted_for(tmp_path):
     cv2.imwrite(str(site / "images" / "l.png"), rgb)  # grey, saved as RGBA: as some of NIH's are
     (site / "images" / "m.png").write_bytes((site / "images" / "a.png").read_bytes()[:900])
     shutil.copy(site / "images" / "a.png", site / "images" / "stray.png")
-    manifest = pack(site, tmp_path / "o", size=32, workers=1, echo=lambda _: None)
+    manifest = pack(site, tmp_path / "o", size=32, workers=1, screen=False, echo=lambda _: None)
     assert manifest.role == "public"
     reasons: dict[str, int] = {}
     for box in manifest.flow:
@@ -74,14 +75,16 @@ def test_everything_of_the_first_edition_is_accounted_for(tmp_path):
     assert data.index["patient"].nunique() == 2
     assert data.index["label"].isna().all()
     assert {data.sample(i).policy for i in range(3)} == {""}
-    only_pa = pack(site, tmp_path / "p", size=32, workers=1, views=["PA"], echo=lambda _: None)
+    only_pa = pack(
+        site, tmp_path / "p", size=32, workers=1, screen=False, views=["PA"], echo=lambda _: None
+    )
     assert sum(s.samples for s in only_pa.shards) == 2
 
 
 @pytest.fixture(scope="session")
 def packed_nih(nih_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("nih") / "nih"
-    pack(nih_folder, out, size=128, echo=lambda _: None)
+    pack(nih_folder, out, size=128, screen=False, echo=lambda _: None)
     return out
 
 
@@ -100,6 +103,13 @@ def test_the_real_sample_accounts_for_all_174(nih_folder, packed_nih):
     assert len(data) == len(want)
     assert data.index["patient"].nunique() == want["Patient ID"].nunique()
     assert (data.index["sex"] == "F").sum() == (want["Patient Gender"] == "F").sum()
+
+
+def test_the_screen_refuses_one_real_picture_which_is_upside_down(nih_folder, tmp_path):
+    pack(nih_folder, tmp_path / "o", size=128, echo=lambda _: None)
+    with (tmp_path / "o.private" / "items.csv").open() as f:
+        looks = [(r["is"], r["reason"]) for r in csv.DictReader(f) if "looks" in r["reason"]]
+    assert looks == [("images/00003490_011.png", "looks_turned")]
 
 
 def test_both_editions_of_the_real_table(nih_folder):

@@ -16,7 +16,7 @@ Three nets, in this order:
 Pseudonyms are keyed and salted with the source's name: they can be compared only where `key_id` is
 equal, and a person who went to two hospitals has two. Across sources the pictures are the only net,
 and they catch the same picture, not the same person: follow-up radiographs are not copies.
-Memory is constant but for 512 bytes a picture; pictures are read again where they are compared.
+Memory is constant but for 512 bytes a picture; pictures are read again to be compared.
 """
 
 from __future__ import annotations
@@ -24,18 +24,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from data_sharding.alike import View, Views, settle, start
+from data_sharding.alike import View, Views, one_thread_each, settle, start
 from data_sharding.fingerprint import DIMENSIONS, WINDOWS, Found, Whitener, describe, search
 from data_sharding.pool import progress
 from data_sharding.reader import ShardDataset
@@ -45,12 +43,14 @@ JUDGED = frozenset({"tune", "test", "external"})
 
 #: From this score of `alike.compare` on a pair is a copy. Measured on 174 radiographs of NIH:
 #: copies resized, recompressed, flipped, re-windowed or turned from 0.87 up; cropped by 5-15% from
-#: 0.86 up but for one (0.75); bordered with black from 0.49 up (91% reach 0.8); other patients up
-#: to 0.21, follow-ups up to 0.43. Of 418 phantoms, alike by construction: recompressed from 0.81
-#: up, other patients up to 0.70.
+#: 0.84 up, but for one that is turned away before; bordered with black from 0.46 up (90% reach
+#: 0.8); other patients up to 0.21, follow-ups up to 0.43. Of 418 phantoms, alike by construction:
+#: recompressed from 0.81 up, other patients up to 0.70.
 COPY = 0.8
 CANDIDATES = 16  # pictures compared with each judged one, and so the most copies named
-PATIENCE = 2  # pictures that turn out to be no copies before the rest, less alike, is left alone
+#: Pictures found to be no copies before the rest, less alike at 64 pixels, is left alone. Of NIH a
+#: copy was the first or second of 16, of phantoms too but for 1-4% of those cropped or bordered.
+PATIENCE = 2
 SAMPLE = 512  # pictures that say what pictures have in common
 QUERIES = 64  # judged pictures searched for at a time
 
@@ -278,7 +278,7 @@ def _near(every: _Table, workers: int, echo: Callable[[str], Any] | None) -> Ite
         return may | same | (every.pixels[mine][:, None] == every.pixels[theirs])
 
     views = Views(every.image)
-    with _one_thread_each(), ThreadPoolExecutor(workers) as pool:
+    with one_thread_each(), ThreadPoolExecutor(workers) as pool:
         both = np.union1d(once, queries)
         some = both[np.linspace(0, len(both) - 1, min(SAMPLE, len(both))).astype(np.int64)]
         whitener = Whitener.of(np.stack(list(pool.map(small, some.tolist()))))
@@ -303,17 +303,6 @@ def _near(every: _Table, workers: int, echo: Callable[[str], Any] | None) -> Ite
             for leaks in pool.map(_compare, jobs):
                 shown(1)
                 yield from leaks
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """The pool's threads are all that is wanted: OpenCV's own would stand in their way."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def _compare(job: tuple[_Table, Views, int, npt.NDArray[np.int64], Found, int]) -> list[Leak]:

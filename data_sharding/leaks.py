@@ -33,9 +33,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from data_sharding.alike import View, Views, one_thread_each, settle, start
-from data_sharding.fingerprint import DIMENSIONS, WINDOWS, Found, Whitener, describe, search
-from data_sharding.pool import progress
+from data_sharding.copies.alike import View, Views, one_thread_each, settle, start
+from data_sharding.copies.fingerprint import DIMENSIONS, WINDOWS, Found, Whitener, describe, search
+from data_sharding.packing.pool import progress
 from data_sharding.reader import ShardDataset
 
 LEARNT = frozenset({"train", "public"})

@@ -159,8 +159,8 @@ def phantom(
     \b
     python -m data_sharding phantom data/phantom --internal 60 --external 20 --public 40
     """
+    from data_sharding.packing.pool import progress
     from data_sharding.phantom.world import make_world
-    from data_sharding.pool import progress
 
     show = progress("patients", internal + external + public, typer.echo)
     world = make_world(

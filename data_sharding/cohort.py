@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
+from data_sharding.labels.policies import Measurement, Policy, Rules, Verdict
+from data_sharding.labels.readings import UNUSABLE
 from data_sharding.ledger import Exclusion, Ledger
-from data_sharding.policies import Measurement, Policy, Rules, Verdict
-from data_sharding.readings import UNUSABLE
-from data_sharding.sources import Clinical, Dxa, Radiograph, Site
-from data_sharding.tables import years_between
+from data_sharding.sources.paired import Clinical, Dxa, Radiograph, Site
+from data_sharding.sources.tables import years_between
 
 #: The view of a face photograph.
 FACE = "FRONTAL"

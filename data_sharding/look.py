@@ -115,8 +115,8 @@ def policies(
     python -m data_sharding policies
     python -m data_sharding policies --compare ospenscreen/1 face2bone/1 --site data/asan
     """
-    from data_sharding.compare import read_tables, report
-    from data_sharding.policies import FILTERS, POLICIES, describe, policy
+    from data_sharding.labels.compare import read_tables, report
+    from data_sharding.labels.policies import FILTERS, POLICIES, describe, policy
 
     if compare is None:
         blocks = [describe(POLICIES[name]) for name in sorted(POLICIES)]
@@ -136,7 +136,7 @@ def policies(
 @app.command()
 def columns() -> None:
     """The columns of every table that is read: meaning, unit, range, an example."""
-    from data_sharding.columns import describe
+    from data_sharding.sources.columns import describe
 
     typer.echo(describe())
 
@@ -152,7 +152,7 @@ def count(
     \b
     python -m data_sharding count nih/Data_Entry_2017_v2020.csv.gz --view PA
     """
-    from data_sharding.public import NormalRules, flow_of_table
+    from data_sharding.sources.public import NormalRules, flow_of_table
 
     views = tuple(v.upper() for v in view or ()) or NormalRules().views
     for step, patients in flow_of_table(table, NormalRules(min_age=min_age, views=views)):

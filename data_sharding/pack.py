@@ -20,21 +20,21 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from data_sharding import gate
-from data_sharding.assemble import Making, Written, write_samples
 from data_sharding.cohort import FACE, Work, image_step
-from data_sharding.cxr import PIXELS
-from data_sharding.gather import Gathered, Kind, gather_paired, gather_public, kind_of
+from data_sharding.labels.policies import PUBLIC_POLICY, Rules, policy
 from data_sharding.ledger import Exclusion, Ledger, NothingUsable
-from data_sharding.policies import PUBLIC_POLICY, Rules, policy
-from data_sharding.pool import Crew, Here, Processes
+from data_sharding.packing import gate
+from data_sharding.packing.assemble import Making, Written, write_samples
+from data_sharding.packing.gather import Gathered, Kind, gather_paired, gather_public, kind_of
+from data_sharding.packing.pool import Crew, Here, Processes
+from data_sharding.packing.resume import already_packed, begin, finished, listing, unfinished
+from data_sharding.packing.shards import write_index
+from data_sharding.pictures.cxr import PIXELS
 from data_sharding.private import Pseudonyms, load_key, only_one, private_folder, write_private
-from data_sharding.public import NormalRules
-from data_sharding.resume import already_packed, begin, finished, listing, unfinished
 from data_sharding.schema import REASONS, Manifest, Role, Split, sha256_file, write_atomic
-from data_sharding.shards import write_index
+from data_sharding.sources.public import NormalRules
 from data_sharding.splits import FRACTIONS, assign, stratum
-from data_sharding.store import open_place
+from data_sharding.storage.store import open_place
 
 #: How the pictures of each kind of source are read.
 _READ: dict[Kind, Literal["dicom", "grey", "photo"]] = {
@@ -207,7 +207,7 @@ def cores() -> int:
 
 def _crew(workers: int | None, on_ray: bool) -> Crew:
     if on_ray:
-        from data_sharding.on_ray import RayCrew
+        from data_sharding.packing.on_ray import RayCrew
 
         return RayCrew()
     return Here() if workers == 1 else Processes(workers or cores())

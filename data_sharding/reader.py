@@ -5,7 +5,7 @@
     data.image(0)   # uint8 [512, 512], a view of the file
     data.sample(0)  # the facts beside it
 
-A shard is hashed before anything in it is used (`data_sharding.stamps` remembers), and one that is
+A shard is hashed before anything in it is used (`storage.stamps` remembers), and one that is
 not what was packed is named. Offsets come from ``index.parquet``, which may be damaged or hostile:
 every one is checked against the file before it is used, and nothing is ever unpickled.
 """
@@ -23,13 +23,13 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from data_sharding.cache import Cache
-from data_sharding.index import member_path, read_index
 from data_sharding.schema import Manifest, Sample
-from data_sharding.stamps import is_intact
-from data_sharding.store import open_place
-from data_sharding.tarcheck import MAX_JSON, npy_header
-from data_sharding.verify import verify
+from data_sharding.storage.cache import Cache
+from data_sharding.storage.index import member_path, read_index
+from data_sharding.storage.stamps import is_intact
+from data_sharding.storage.store import open_place
+from data_sharding.storage.tarcheck import MAX_JSON, npy_header
+from data_sharding.storage.verify import verify
 
 __all__ = ["ShardDataset", "member_path", "npy_header", "read_index", "verify"]
 

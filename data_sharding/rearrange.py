@@ -18,7 +18,8 @@ from typing import Any, cast
 
 import pandas as pd
 
-from data_sharding.pool import progress
+from data_sharding.packing.pool import progress
+from data_sharding.packing.shards import ShardWriter, write_index
 from data_sharding.reader import ShardDataset
 from data_sharding.schema import (
     LEDGER_COLUMNS,
@@ -30,7 +31,6 @@ from data_sharding.schema import (
     sha256_file,
     write_atomic,
 )
-from data_sharding.shards import ShardWriter, write_index
 from data_sharding.splits import assign, rank_hash, stratum
 
 Echo = Callable[[str], Any]

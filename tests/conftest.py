@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_sharding.packing.shards import ShardWriter, write_index
 from data_sharding.schema import (
     CLASSES,
     FlowStep,
@@ -17,7 +18,6 @@ from data_sharding.schema import (
     sha256_file,
     write_atomic,
 )
-from data_sharding.shards import ShardWriter, write_index
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when timm is imported: no test waits for a network
 

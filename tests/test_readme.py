@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from data_sharding.sources import CLINICAL_COLUMNS, DXA_COLUMNS
+from data_sharding.sources.paired import CLINICAL_COLUMNS, DXA_COLUMNS
 from training.config import override
 from training.recipes import RECIPES, recipe
 

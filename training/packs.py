@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from data_sharding.gate import is_allowed
 from data_sharding.leaks import find, lines, of_dataset
+from data_sharding.packing.gate import is_allowed
 from data_sharding.reader import read_index
 from data_sharding.schema import CLASSES, Manifest
-from data_sharding.store import open_place
+from data_sharding.storage.store import open_place
 from training.config import Config
 
 

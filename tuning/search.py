@@ -27,7 +27,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from data_sharding.schema import Manifest, canonical_json
-from data_sharding.store import open_place
+from data_sharding.storage.store import open_place
 from training.config import Config, override
 from training.launch import complete, launch, prepare
 from training.recipes import recipe

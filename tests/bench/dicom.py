@@ -34,10 +34,10 @@ from pydicom.uid import (
 )
 from skimage.transform import resize
 
-from data_sharding.decode import decode
-from data_sharding.dicom import ALLOWED
-from data_sharding.elements import opened
-from data_sharding.work import Job, Made, make
+from data_sharding.pictures.decode import decode
+from data_sharding.pictures.dicom import ALLOWED
+from data_sharding.pictures.elements import opened
+from data_sharding.pictures.work import Job, Made, make
 from tests.bench.harness import Row, alternate, clock, ms
 
 SIDE, SIZE = 2500, 512

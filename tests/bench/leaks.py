@@ -23,11 +23,11 @@ import numpy as np
 import numpy.typing as npt
 from numpy.random import Generator
 
-from data_sharding.cxr import centre, to_model
-from data_sharding.display import grey
-from data_sharding.fingerprint import DIMENSIONS, WINDOWS, describe, search, unit
+from data_sharding.copies.fingerprint import DIMENSIONS, WINDOWS, describe, search, unit
 from data_sharding.leaks import Side, find
 from data_sharding.phantom.world import make_world
+from data_sharding.pictures.cxr import centre, to_model
+from data_sharding.pictures.display import grey
 from tests.bench.harness import HEAD, Row, alternate, clock, ms, number
 
 SIZE = 512

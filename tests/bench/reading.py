@@ -39,10 +39,10 @@ from torch.utils.data import DataLoader, Dataset
 from data_sharding.batches import Batches
 from data_sharding.order import Plan
 from data_sharding.pack import pack
+from data_sharding.packing.shards import ShardWriter, write_index
 from data_sharding.phantom.world import make_world
 from data_sharding.reader import ShardDataset
 from data_sharding.schema import FlowStep
-from data_sharding.shards import ShardWriter, write_index
 from tests.bench.harness import Row, Side, Times, alternate, number, wall
 from tests.bench.peers import PEERS, SHARD_BYTES, Peers, write_all
 

@@ -1,7 +1,7 @@
-"""Fits the rule of `data_sharding.screen`, and measures it on pictures it was not fitted to.
+"""Fits the rule of `pictures.screen`, and measures it on pictures it was not fitted to.
 
     python -m tests.bench.screen ../shared/data           # cross-validated table and margins
-    python -m tests.bench.screen ../shared/data --write   # also data_sharding/screen_rule.py
+    python -m tests.bench.screen ../shared/data --write   # also pictures/screen_rule.py
 
 Chests: the real NIH sample (but the one that lies upside down) and phantom frontals. The rest:
 phantom laterals, chests turned, inverted and shrunk into a corner, pictures and crops of
@@ -29,10 +29,10 @@ import sklearn
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
-from data_sharding import screen
 from data_sharding.phantom.rendering import render
 from data_sharding.phantom.stories import tell
 from data_sharding.phantom.vendors import ASAN, NORTH, PUBLIC
+from data_sharding.pictures import screen
 
 UPSIDE_DOWN = "00003490_011.png"
 #: Of the DICOM collection: real chests, kept out of the fit altogether.
@@ -232,7 +232,7 @@ def _rounded(model: LogisticRegression) -> Rule:
 
 
 def use(rules: tuple[Rule, Rule]) -> None:
-    """Put rules in the place of those of `data_sharding.screen_rule`, in this process."""
+    """Put rules in the place of those of `data_sharding.pictures.screen_rule`, in this process."""
     (screen.rule.FRONTAL, screen.rule.FRONTAL_BIAS), lateral = rules
     screen.rule.LATERAL, screen.rule.LATERAL_BIAS = lateral
 
@@ -281,7 +281,7 @@ def table(everything: list[Case], seen: list[screen.Content | None]) -> list[str
 
 
 def write(rules: tuple[Rule, Rule]) -> None:
-    """Write ``data_sharding/screen_rule.py``: the numbers as pictures of 8x8 blocks."""
+    """Write ``data_sharding/pictures/screen_rule.py``: the numbers as pictures of 8x8 blocks."""
     (frontal, frontal_bias), (lateral, lateral_bias) = rules
     text = [HEAD, f"FRONTAL_BIAS = {frontal_bias}", "# fmt: off", "FRONTAL = ("]
     half = screen.SIDE // 2
@@ -298,7 +298,7 @@ def _row(numbers: tuple[float, ...]) -> str:
     return "    " + " ".join(f"{n + 0.0:.2f}," for n in numbers)
 
 
-HEAD = '''"""The numbers of `data_sharding.screen`: a frontal chest and a lateral in 8x8 blocks.
+HEAD = '''"""The numbers of `pictures.screen`: a frontal chest and a lateral in 8x8 blocks.
 
 Written by ``python -m tests.bench.screen ../shared/data --write``, which says what they were
 fitted to. Logits: above 0 means more like it than like anything else. Rows are top to bottom; a

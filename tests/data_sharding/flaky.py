@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from fsspec.implementations.local import LocalFileSystem
 
-from data_sharding.cache import Cache
 from data_sharding.reader import ShardDataset
+from data_sharding.storage.cache import Cache
 
 N, PER_SHARD, SHAPE = 40, 8, (32, 32)
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_sharding.packing.shards import ShardWriter, write_index
 from data_sharding.schema import (
     CLASSES,
     FlowStep,
@@ -21,7 +22,6 @@ from data_sharding.schema import (
     sha256_file,
     write_atomic,
 )
-from data_sharding.shards import ShardWriter, write_index
 
 
 def picture(i: int, shape: tuple[int, ...]) -> np.ndarray:

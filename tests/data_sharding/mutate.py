@@ -19,7 +19,7 @@ from pydicom.encaps import encapsulate
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from data_sharding.dicom import ALLOWED
+from data_sharding.pictures.dicom import ALLOWED
 from tests.data_sharding.hand_made import radiograph
 
 _OF = "1.2.840.10008.1.2"

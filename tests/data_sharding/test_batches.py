@@ -20,9 +20,9 @@ import psutil
 import pytest
 
 from data_sharding.batches import Batch, Batches
-from data_sharding.cache import Cache
 from data_sharding.order import Plan, global_batch
 from data_sharding.reader import ShardDataset
+from data_sharding.storage.cache import Cache
 from tests.data_sharding.many import make_few, picture
 
 SHAPE = (4, 4)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from data_sharding.cohort import dxa_cohort, image_step
-from data_sharding.dicom import Facts
+from data_sharding.labels.policies import Rules, policy
 from data_sharding.ledger import Exclusion, Ledger
-from data_sharding.policies import Rules, policy
+from data_sharding.pictures.dicom import Facts
 from data_sharding.schema import DXA_SITES
-from data_sharding.sources import Clinical, Dxa, Radiograph, Site
+from data_sharding.sources.paired import Clinical, Dxa, Radiograph, Site
 
 DAY = date(2020, 6, 1)
 

@@ -16,10 +16,11 @@ import pandas as pd
 import pytest
 import webdataset
 
-from data_sharding import reader, stamps
+from data_sharding import reader
+from data_sharding.packing.shards import ShardWriter, write_index
 from data_sharding.reader import ShardDataset, npy_header, verify
 from data_sharding.schema import INDEX_COLUMNS, Manifest, Sample
-from data_sharding.shards import ShardWriter, write_index
+from data_sharding.storage import stamps
 
 
 @pytest.fixture

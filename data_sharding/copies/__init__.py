@@ -1,0 +1,1 @@
+"""When two pictures are one: fingerprints that propose, alignment that judges."""

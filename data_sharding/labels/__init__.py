@@ -1,0 +1,1 @@
+"""What a DXA measurement means: policies, named and versioned."""

@@ -1,0 +1,1 @@
+"""From works to shards: processes or Ray, in parts that go on after a kill."""

@@ -1,0 +1,1 @@
+"""One file to one picture, as a person sees it and as the model does."""

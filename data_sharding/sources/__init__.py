@@ -1,0 +1,1 @@
+"""Sources as they come: a hospital with DXA, a face study, NIH ChestX-ray14, CheXpert."""

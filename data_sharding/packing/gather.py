@@ -17,8 +17,7 @@ from data_sharding.sources import chexpert, nih
 from data_sharding.sources.faces import is_face_study, read_study
 from data_sharding.sources.paired import (
     Site,
-    read_clinical,
-    read_dxa,
+    read_tables,
     site_files,
     take_radiographs,
 )
@@ -96,12 +95,7 @@ def gather_paired(
     if rules.view == FACE:
         site = read_study(folder, ledger, lambda files: scan(files, "photo"))
     else:
-        site = Site()
-        read_dxa(folder / "dxa.csv", site, ledger)
-        if (folder / "clinical.csv").is_file():
-            read_clinical(folder / "clinical.csv", site, ledger)
-        else:
-            ledger.notes.append("no clinical.csv: age and sex are those of the DICOM headers")
+        site = read_tables(folder, ledger)
         files = site_files(folder)
         items = [str(path.relative_to(folder)) for path in files]
         facts = scan(files, "dicom")

@@ -32,8 +32,7 @@ from data_sharding.sources.paired import (
     Radiograph,
     Site,
     note_spellings,
-    read_clinical,
-    read_dxa,
+    read_tables,
 )
 from data_sharding.sources.tables import Row, Table, lines_of, parse_date, read_table
 
@@ -75,12 +74,7 @@ def read_study(
     Raises:
         ValueError: a table cannot be read as a whole.
     """
-    site = Site()
-    read_dxa(folder / "dxa.csv", site, ledger)
-    if (folder / "clinical.csv").is_file():
-        read_clinical(folder / "clinical.csv", site, ledger)
-    else:
-        ledger.notes.append("no clinical.csv: age, sex and menopausal status are not known")
+    site = read_tables(folder, ledger)
     files = photo_files(folder)
     said = _whose(folder, files, site, ledger)
     found = list(headers(files))

@@ -151,6 +151,19 @@ def note_spellings(site: Site, ledger: Ledger) -> None:
         )
 
 
+def read_tables(folder: Path, ledger: Ledger) -> Site:
+    """dxa.csv, and clinical.csv if there is one. Raises ValueError as `read_dxa` does."""
+    site = Site()
+    read_dxa(folder / "dxa.csv", site, ledger)
+    if (folder / "clinical.csv").is_file():
+        read_clinical(folder / "clinical.csv", site, ledger)
+    else:
+        ledger.notes.append(
+            "no clinical.csv: age and sex are those of headers, where there are any"
+        )
+    return site
+
+
 def read_dxa(path: Path, site: Site, ledger: Ledger) -> None:
     """Read dxa.csv into `site.dxa`.
 

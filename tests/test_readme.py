@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from data_sharding.sources.paired import CLINICAL_COLUMNS, DXA_COLUMNS
-from training.config import override
+from training.overrides import override
 from training.recipes import RECIPES, recipe
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from training.config import override
+from training.overrides import override
 from training.recipes import RECIPES, recipe
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)

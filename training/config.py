@@ -11,10 +11,10 @@ is left out of the hash, so that a run may resume on other machines.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -129,14 +129,54 @@ class Student(Stage):
     proxy_share: float = Field(
         default=0.25, ge=0, lt=1, description="share of each global batch that is proxy-labelled"
     )
+    teacher: Literal["frozen", "ema"] = Field(
+        default="frozen",
+        description="frozen: this run's teacher; ema: the student's own average (mean teacher)",
+    )
+    teachers: tuple[Path, ...] = Field(
+        default=(), description="weights folders of earlier runs that teach along (an ensemble)"
+    )
+    teacher_logits: Literal["cached", "online"] = Field(
+        default="cached", description="what the frozen teachers say: once beforehand, or each step"
+    )
+    features: float = Field(
+        default=0.0, ge=0, description="weight of matching the teacher's last feature map"
+    )
+
+    @field_validator("teachers")
+    @classmethod
+    def _absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(p.absolute() for p in value)
 
 
 class Pseudo(Section):
-    """Class thresholds for proxy labels, on calibrated probabilities (OsPenScreen, Methods)."""
+    """Class thresholds for proxy labels, on calibrated probabilities (OsPenScreen, Methods).
+
+    Thresholds are given, or chosen on the tune split so that the precision of a class is at least a
+    target, with confidence (Clopper-Pearson).
+    """
 
     enabled: bool = True
     p_normal: float = Field(default=0.99, gt=0.5, le=1)
     p_lbm: float = Field(default=0.75, gt=0.5, le=1)
+    target_precision_normal: float | None = Field(default=None, gt=0.5, lt=1)
+    target_precision_lbm: float | None = Field(default=None, gt=0.5, lt=1)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of the precision's bound")
+    rounds: int = Field(
+        default=1, ge=1, description="noisy student: each round's student labels for the next"
+    )
+
+
+def weights_sha256(folder: Path) -> str:
+    """The hash of a weights folder's model.safetensors, as it was when it was written.
+
+    Raises:
+        ValueError: no such folder, or no weights' folder.
+    """
+    try:
+        return str(json.loads((folder / "config.json").read_text())["sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise ValueError(f"{folder}: not a weights folder (run/student/weights is one): {e}") from e
 
 
 #: Shards shuffled together where they are fetched over a network and nothing else is asked for.
@@ -154,20 +194,36 @@ class Data(Section):
         ge=0,
         description="shards shuffled together; 0 is all; by default 0, or 16 from object stores",
     )
+    augment_on: Literal["cpu", "device"] = Field(
+        default="cpu", description="device: in batch, where the model is; rounds otherwise"
+    )
 
 
 class Compute(Section):
     """Where it runs. It changes only the order of floating-point sums in what is learnt.
 
     As in any DDP there are two exceptions: the batch norms of a worker see its own share of the
-    batch, and drop path draws on each worker anew.
+    batch (or of the micro-batch), and drop path draws on each worker anew.
     """
 
     launcher: Literal["ray", "local"] = "ray"
     workers: int = Field(default=2, ge=1)
+    min_workers: int | None = Field(
+        default=None, ge=1, description="elastic on Ray: go on with as few; None: always `workers`"
+    )
+    resize_s: float = Field(default=60, gt=0, description="seconds between looks for more workers")
     use_gpu: bool = False
     cpus_per_worker: int = Field(default=1, ge=1)
     loader_workers: int = Field(default=0, ge=0)
+    strategy: Literal["auto", "single", "ddp", "zero0", "zero1", "zero2", "zero3"] = Field(
+        default="auto", description="auto: ddp where there are several workers; zero: DeepSpeed"
+    )
+    offload: bool = Field(default=False, description="ZeRO: optimizer state in the CPU's memory")
+    accumulate: int = Field(
+        default=1, ge=1, description="micro-batches a step; the global batch stays as it is"
+    )
+    channels_last: bool = Field(default=False, description="memory format of pictures and weights")
+    compile: bool = Field(default=False, description="torch.compile; minutes at the start")
     start_timeout_s: int = Field(
         default=300, ge=10, description="give up when workers do not start"
     )
@@ -175,6 +231,26 @@ class Compute(Section):
     checkpoint_s: float = Field(
         default=120, gt=0, description="seconds between checkpoints in an epoch"
     )
+    checkpoint_steps: int | None = Field(
+        default=None, ge=1, description="a checkpoint each so many steps as well"
+    )
+    keep_checkpoints: int = Field(default=2, ge=1)
+    collective_timeout_s: int = Field(
+        default=600, ge=10, description="a worker that waits so long for the others gives up"
+    )
+    stall_s: int = Field(
+        default=900, ge=10, description="no step for so long: stacks are printed, the worker ends"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Compute:
+        if self.min_workers and self.min_workers > self.workers:
+            raise ValueError(f"min_workers={self.min_workers} is above workers={self.workers}")
+        if self.strategy == "single" and self.workers > 1 and self.launcher == "ray":
+            raise ValueError("strategy=single is for one worker: compute.workers=1")
+        if self.offload and self.strategy not in ("zero1", "zero2", "zero3"):
+            raise ValueError("offload is ZeRO's: compute.strategy=zero1, zero2 or zero3")
+        return self
 
 
 class Track(Section):
@@ -183,6 +259,9 @@ class Track(Section):
     wandb: Literal["offline", "online", "disabled"] = "offline"
     project: str = "osteoray"
     group: str | None = None
+    samples: bool = Field(
+        default=False, description="write which samples each rank was served at each step"
+    )
 
 
 class Config(Section):
@@ -190,6 +269,9 @@ class Config(Section):
 
     recipe: str
     seed: int = Field(default=0, ge=0, lt=2**31)
+    precision: Literal["float32", "bf16"] = Field(
+        default="float32", description="bf16: autocast; weights and losses stay float32"
+    )
     model: Model
     input: Input
     teacher: Stage
@@ -218,6 +300,7 @@ class Config(Section):
         decided["data"]["spread"] = self.spread
         if self.model.sha256:
             decided["model"].pop("pretrained")
+        decided["student"]["teachers"] = [weights_sha256(p) for p in self.student.teachers]
         text = canonical_json({"config": decided, "manifests": dict(manifests)})
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -232,53 +315,3 @@ class Config(Section):
             return cls.model_validate(yaml.safe_load(path.read_text()))
         except (OSError, yaml.YAMLError, ValidationError) as e:
             raise ValueError(f"{path}: not a run's config.yaml: {e}") from e
-
-
-def override(config: Config, changes: Sequence[str]) -> Config:
-    """Apply ``section.key=value`` texts (values are YAML) and validate the whole again.
-
-    Raises:
-        ValueError: a text without ``=``, an unknown key (with the nearest known), a bad value.
-    """
-    tree: dict[str, Any] = config.model_dump(mode="json")
-    known = sorted(set(_leaves(tree)) - {"recipe"})
-    for change in changes:
-        name, equals, text = change.partition("=")
-        if not equals:
-            raise ValueError(
-                f"{change!r}: an override is section.key=value, such as {known[0]}=..."
-            )
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]}?" if near else f" Known: {', '.join(known)}"
-            raise ValueError(f"{name}: no such setting.{hint}")
-        *sections, key = name.split(".")
-        node = tree
-        for section in sections:
-            node = node[section]
-        node[key] = _value(text)
-    try:
-        return Config.model_validate(tree)
-    except ValidationError as e:
-        places = [(".".join(map(str, x["loc"])), x) for x in e.errors()]
-        lines = [f"{at}: {x['msg']} (got {x['input']!r})" for at, x in places]
-        raise ValueError("; ".join(lines)) from e
-
-
-def _value(text: str) -> Any:
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-    try:  # YAML 1.1 reads 1e-4 as a text
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
-    names = []
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        names += _leaves(value, name + ".") if isinstance(value, dict) else [name]
-    return names

@@ -28,8 +28,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from data_sharding.schema import Manifest, canonical_json
 from data_sharding.storage.store import open_place
-from training.config import Config, override
+from training.config import Config
 from training.launch import complete, launch, prepare
+from training.overrides import override
 from training.recipes import recipe
 from training.track import say
 from tuning.spaces import as_overrides, own_values, space_of

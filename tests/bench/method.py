@@ -32,8 +32,8 @@ def run_seed(seed: int, home: Path, changes: list[str]) -> pd.DataFrame:
     import torch
     from sklearn.metrics import roc_auc_score
 
-    from training.config import override
     from training.launch import complete, launch, prepare
+    from training.overrides import override
     from training.recipes import recipe
 
     torch.set_num_threads(1)

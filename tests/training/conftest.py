@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from training.config import Config, override
+from training.config import Config
+from training.overrides import override
 from training.recipes import recipe
 
 

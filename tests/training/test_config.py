@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from training.config import Config, override
+from training.config import Config
+from training.overrides import override
 from training.recipes import RECIPES, recipe
 
 

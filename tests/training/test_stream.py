@@ -10,8 +10,9 @@ import torch
 
 from data_sharding.reader import ShardDataset
 from data_sharding.schema import sha256_file
-from training.config import REMOTE_SPREAD, Config, override
+from training.config import REMOTE_SPREAD, Config
 from training.launch import complete, launch, prepare
+from training.overrides import override
 from training.preprocess import Preprocessor
 from training.recipes import recipe
 from training.stages import slots_of

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from training.config import override
 from training.launch import complete
+from training.overrides import override
 from training.recipes import recipe
 from tuning import search as searching
 from tuning.__main__ import app

@@ -3,7 +3,7 @@ from __future__ import annotations
 import optuna
 import pytest
 
-from training.config import override
+from training.overrides import override
 from training.recipes import RECIPES, recipe
 from tuning.spaces import as_overrides, own_values, setting, space_of
 

@@ -23,7 +23,7 @@ from data_sharding.private import only_one
 from data_sharding.schema import write_atomic
 from training.config import Config
 from training.packs import open_packs
-from training.track import say
+from training.tracking import say
 
 LIBRARIES = ("torch", "timm", "ray", "numpy", "webdataset", "pydicom", "opencv-python-headless")
 

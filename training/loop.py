@@ -17,7 +17,7 @@ from training.meter import Meter
 from training.optim import adamw, ema_update, learning_rate
 from training.strategy import Strategy
 from training.stream import Batch, Stream
-from training.track import Tracker
+from training.tracking import Tracker
 
 
 class Task(Protocol):

@@ -28,7 +28,7 @@ from training.preprocess import Preprocessor
 from training.strategy import strategy_for
 from training.stream import Group, Stream
 from training.tasks import Distil, Supervised
-from training.track import say, tracker_for
+from training.tracking import say, tracker_for
 from training.validate import auroc, choose_threshold, fit_temperature, predict
 from training.world import World
 

@@ -32,7 +32,7 @@ from training.config import Config
 from training.launch import complete, launch, prepare
 from training.overrides import override
 from training.recipes import recipe
-from training.track import say
+from training.tracking import say
 from tuning.spaces import as_overrides, own_values, space_of
 
 #: A trial that took the whole process down this often is not tried again.

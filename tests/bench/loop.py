@@ -31,7 +31,7 @@ from training.preprocess import Preprocessor
 from training.strategy import Single
 from training.stream import Batch, Group, Stream
 from training.tasks import Supervised
-from training.track import NullTracker
+from training.tracking import NullTracker
 from training.world import alone
 
 SIZE, BATCH, STEPS, SKIP = 128, 32, 17, 3

@@ -173,7 +173,7 @@ def test_wandb_offline_keeps_one_run(tiny):
 
 
 def test_an_old_position_is_cut_from_the_records(tmp_path):
-    from training.track import JsonlTracker
+    from training.tracking import JsonlTracker
 
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 3, "epoch": 1}\n{"step": 6, "epoch": 2}\n{"step": 9, "ep')

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from data_sharding.schema import write_atomic
 from training.config import Track
+from training.tracking.say import say
 
 Record = dict[str, Any]
 
@@ -117,11 +116,6 @@ def tracker_for(
     if track.wandb == "disabled":
         return JsonlTracker(path, title)
     return WandbTracker(path, title, track, run_id, config)
-
-
-def say(line: str) -> None:
-    """One plain line with the time of day, flushed: readable in a terminal and in a job's log."""
-    print(f"{time.strftime('%H:%M:%S')}  {line}", file=sys.stdout, flush=True)
 
 
 def _short(value: Any) -> str:

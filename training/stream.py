@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from data_sharding import order
 from data_sharding.reader import ShardDataset
-from training.augment import augment
+from training.augmentation import augment
 from training.preprocess import Preprocessor
 from training.world import World
 

@@ -19,9 +19,9 @@ from data_sharding.phantom.rendering import render
 from data_sharding.phantom.stories import tell
 from data_sharding.phantom.vendors import PUBLIC
 from tests.bench.harness import Row, alternate, clock, ms
-from training import augment
+from training import augmentation as augment
 
-NODES = 17  # of the coarse grid in training.augment.warp
+NODES = 17  # of the coarse grid in training.augmentation.warp
 
 
 def resample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

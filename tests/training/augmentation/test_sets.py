@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training import augment as A
+from training import augmentation as A
 
 
 @pytest.fixture

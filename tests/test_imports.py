@@ -25,7 +25,7 @@ MAY = {
 ONLY_IN = {
     ("training", "ray"): {"launch.py"},
     ("training", "wandb"): {"jsonl.py", "wandb_run.py"},
-    ("training", "deepspeed"): {"strategy.py"},
+    ("training", "deepspeed"): {"zero.py"},
     ("data_sharding", "torch"): set(),
     ("data_sharding", "ray"): {"on_ray.py"},
 }

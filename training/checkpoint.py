@@ -6,12 +6,15 @@ A checkpoint is a folder ``step-00001234`` that is renamed into place when it is
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
+import os
 import re
 import shutil
-import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -22,6 +25,7 @@ from data_sharding.schema import sha256_file, write_atomic
 from training.config import Model
 from training.models import build
 from training.preprocess import Preprocessor
+from training.tracking import say
 
 
 @dataclass
@@ -36,48 +40,76 @@ class Position:
     meter: dict[str, float] = field(default_factory=dict)  # the running epoch's sums, all ranks
 
 
+#: Version of what a checkpoint's files hold.
+FORMAT = 2
+#: Files of a checkpoint: ``<name>.safetensors``, named by the model's own parameters.
+PARTS = ("model", "ema", "best", "optimizer")
+Tensors = dict[str, dict[str, torch.Tensor]]
+
+
 class Checkpoints:
-    """The checkpoints of one stage, newest last."""
+    """The checkpoints of one stage, newest last. One rank writes, in a thread of its own."""
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
         self.folder, self.keep = folder, keep
+        self._writing: Thread | None = None
+        self._failed: OSError | None = None
 
-    def save(
-        self,
-        at: Position,
-        model: nn.Module,
-        average: nn.Module,
-        best: nn.Module,
-        optimizer: torch.optim.Optimizer,
-    ) -> None:
-        """Write all that the next step and the end depend on; prune old ones and torn ones."""
+    def save(self, at: Position, tensors: Tensors) -> None:
+        """Copy all that the next step and the end depend on, and begin to write it.
+
+        Training goes on meanwhile. A write that fails is said aloud, and the checkpoint before it
+        stays the newest. Old checkpoints and torn ones are pruned after a whole write.
+        """
+        with contextlib.suppress(OSError):  # said aloud already
+            self.wait()
+        copied = {name: on_cpu(part) for name, part in tensors.items()}
+        self._writing = Thread(target=self._write, args=(copy.deepcopy(at), copied), daemon=True)
+        self._writing.start()
+
+    def wait(self) -> None:
+        """Until the last `save` is on disk; OSError if it could not be written."""
+        if self._writing:
+            self._writing.join()
+            self._writing = None
+        if self._failed:
+            raise self._failed
+
+    def _write(self, at: Position, tensors: Tensors) -> None:
         final = self.folder / f"step-{at.global_step:08d}"
-        temporary = self.folder / f".{final.name}"
-        for left in self.folder.glob(".step-*"):
-            shutil.rmtree(left)
-        temporary.mkdir(parents=True)
-        save_file(_flat(model), temporary / "model.safetensors")
-        save_file(_flat(average), temporary / "ema.safetensors")
-        save_file(_flat(best), temporary / "best.safetensors")
-        save_file(_optimizer_tensors(optimizer), temporary / "optimizer.safetensors")
-        hashes = {p.name: sha256_file(p) for p in sorted(temporary.iterdir())}
-        state = {"position": asdict(at), "sha256": hashes}
-        write_atomic(temporary / "state.json", json.dumps(state, indent=1, allow_nan=False))
-        shutil.rmtree(final, ignore_errors=True)
-        temporary.replace(final)
-        for old in self._all()[: -self.keep]:
-            shutil.rmtree(old)
+        temporary = self.folder / f".{final.name}-{os.getpid()}"
+        try:
+            for left in self.folder.glob(".step-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            for name, part in tensors.items():
+                save_file(part, temporary / f"{name}.safetensors")
+            hashes = {p.name: sha256_file(p) for p in sorted(temporary.iterdir())}
+            state = {"format": FORMAT, "position": asdict(at), "sha256": hashes}
+            write_atomic(temporary / "state.json", json.dumps(state, indent=1, allow_nan=False))
+            shutil.rmtree(final, ignore_errors=True)
+            temporary.replace(final)
+            for old in self._all()[: -self.keep]:
+                shutil.rmtree(old)
+            self._failed = None
+        except OSError as e:
+            self._failed = e
+            say(f"warning: the checkpoint of step {at.global_step} was not written: {e}")
 
     def newest(self) -> Path | None:
         """The newest whole checkpoint; a torn one is passed over with a warning."""
         for folder in reversed(self._all()):
             try:
                 state = json.loads((folder / "state.json").read_text())
-                for name, sha256 in state["sha256"].items():
-                    if sha256_file(folder / name) != sha256:
-                        raise ValueError(f"{name} is not what was written")
-            except (OSError, ValueError, KeyError) as e:
-                warnings.warn(f"{folder}: torn, passed over ({e})", stacklevel=2)
+                if state.get("format") != FORMAT:
+                    raise ValueError(f"of format {state.get('format')}, not {FORMAT}")
+                for name in PARTS:
+                    path = folder / f"{name}.safetensors"
+                    if sha256_file(path) != state["sha256"][path.name]:
+                        raise ValueError(f"{path.name} is not what was written")
+                Position(**state["position"])
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+                say(f"warning: {folder}: torn, passed over ({e})")
                 continue
             return folder
         return None
@@ -92,41 +124,15 @@ class Checkpoints:
         return sorted(p for p in self.folder.iterdir() if re.fullmatch(r"step-\d{8,}", p.name))
 
 
-def restore(
-    folder: Path,
-    model: nn.Module,
-    average: nn.Module,
-    best: nn.Module,
-    optimizer: torch.optim.Optimizer,
-) -> Position:
-    """Load checkpoint `folder` in place and return where it stood."""
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    average.load_state_dict(load_file(folder / "ema.safetensors"))
-    best.load_state_dict(load_file(folder / "best.safetensors"))
-    _load_optimizer(optimizer, load_file(folder / "optimizer.safetensors"))
-    return Position(**json.loads((folder / "state.json").read_text())["position"])
+def load(folder: Path) -> tuple[Position, Tensors]:
+    """Where checkpoint `folder` stood, and its tensors on the CPU."""
+    at = Position(**json.loads((folder / "state.json").read_text())["position"])
+    return at, {name: load_file(folder / f"{name}.safetensors") for name in PARTS}
 
 
-def _flat(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{i}/{name}": torch.as_tensor(value).detach().cpu().contiguous()
-        for i, values in state.items()
-        for name, value in values.items()
-    }
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
-    whole = optimizer.state_dict()
-    state: dict[int, dict[str, Any]] = {}
-    for key, tensor in tensors.items():
-        i, name = key.split("/")
-        state.setdefault(int(i), {})[name] = tensor
-    optimizer.load_state_dict(whole | {"state": state})
+def on_cpu(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copies in the CPU's memory, as safetensors wants them."""
+    return {k: v.detach().to("cpu", copy=True).contiguous() for k, v in tensors.items()}
 
 
 def save_weights(
@@ -141,7 +147,7 @@ def save_weights(
     temporary = folder.with_name(f".{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    save_file(_flat(model), temporary / "model.safetensors")
+    save_file(on_cpu(model.state_dict()), temporary / "model.safetensors")
     sha256 = sha256_file(temporary / "model.safetensors")
     parts = {
         "config": {"model": config.model_dump(mode="json"), "sha256": sha256},

@@ -1,4 +1,4 @@
-"""AdamW with a cosine schedule after a linear warm-up, and the moving average of the weights."""
+"""AdamW, and a cosine schedule after a linear warm-up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def adamw(model: nn.Module, stage: Stage) -> torch.optim.AdamW:
     decay = [p for _, p in named if p.ndim > 1]
     rest = [p for _, p in named if p.ndim <= 1]
     groups = [{"params": decay}, {"params": rest, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=stage.lr, weight_decay=stage.weight_decay)
+    return torch.optim.AdamW(groups, lr=stage.lr, weight_decay=stage.weight_decay, fused=True)
 
 
 def learning_rate(stage: Stage, step: int, steps_per_epoch: int) -> float:
@@ -26,16 +26,3 @@ def learning_rate(stage: Stage, step: int, steps_per_epoch: int) -> float:
     if step < warm:
         return stage.lr * (step + 1) / (warm + 1)
     return stage.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1.0, total - warm)))
-
-
-@torch.no_grad()
-def ema_update(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """average <- d average + (1 - d) model with d = min(decay, (1 + t)/(10 + t)).
-
-    Buffers (BatchNorm statistics) are copied, not averaged.
-    """
-    d = min(decay, (1 + step) / (10 + step))
-    for a, m in zip(average.parameters(), model.parameters(), strict=True):
-        a.lerp_(m, 1 - d)
-    for a, m in zip(average.buffers(), model.buffers(), strict=True):
-        a.copy_(m)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from training.checkpoint import Checkpoints, load_weights, save_weights
 from training.config import Config, Stage
 from training.loop import Task, fit
 from training.models import build
+from training.pace import Pace
 from training.preprocess import Preprocessor
-from training.strategy import strategy_for
+from training.strategies import strategy_for
 from training.stream import Group, Stream
 from training.tasks import Distil, Supervised
 from training.tracking import say, tracker_for
@@ -33,8 +35,14 @@ from training.validate import auroc, choose_threshold, fit_temperature, predict
 from training.world import World
 
 
-def run(config: Config, folder: Path, world: World) -> None:
-    """Do what is not done yet of a run. `folder` is shared by all ranks."""
+def run(
+    config: Config, folder: Path, world: World, stop: Callable[[], bool] = lambda: False
+) -> None:
+    """Do what is not done yet of a run. `folder` is shared by all ranks.
+
+    Raises:
+        Interrupted: `stop` was true on some rank; the same call later goes on.
+    """
     torch.use_deterministic_algorithms(True, warn_only=world.device.type == "cuda")
     started = time.monotonic()
     timings: dict[str, float] = {}
@@ -52,7 +60,9 @@ def run(config: Config, folder: Path, world: World) -> None:
 
     if not done("teacher/weights"):
         slots = (config.teacher.batch,)
-        train_stage("teacher", config, config.teacher, folder, world, [labelled], slots, tune, None)
+        train_stage(
+            *("teacher", config, config.teacher, folder, world, [labelled], slots, tune, None, stop)
+        )
         timed("teacher")
     groups = [labelled]
     if config.pseudo.enabled and config.paths.public:
@@ -61,7 +71,9 @@ def run(config: Config, folder: Path, world: World) -> None:
     if not done("student/weights"):
         slots = slots_of(config.student.batch, config.student.proxy_share, groups)
         teacher = folder / "teacher" / "weights" if config.student.alpha > 0 else None
-        train_stage("student", config, config.student, folder, world, groups, slots, tune, teacher)
+        train_stage(
+            *("student", config, config.student, folder, world, groups, slots, tune, teacher, stop)
+        )
         timed("student")
     predictions(config, folder, world)
     timed("predictions")
@@ -78,6 +90,7 @@ def train_stage(
     slots: tuple[int, ...],
     tune: ShardDataset,
     teacher_weights: Path | None,
+    stop: Callable[[], bool],
 ) -> None:
     """Train one model and write ``<name>/weights``; resumes from ``<name>/checkpoints``."""
     if world.main:
@@ -85,9 +98,12 @@ def train_stage(
         say(f"{name}: {stage.epochs} epochs on {kept}, {world.size} worker(s) on {world.device}")
     seed = config.seed * 2 + (name == "student")
     torch.manual_seed(seed)
-    checkpoints = Checkpoints(folder / name / "checkpoints")
+    compute = config.compute
+    checkpoints = Checkpoints(folder / name / "checkpoints", compute.keep_checkpoints)
     resumes = world.on_main(lambda: checkpoints.newest() is not None)
     model = build(config.model, load=not resumes).to(world.device)
+    if compute.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     manifest = groups[0].data.manifest
     preprocessor = Preprocessor(
         **config.input.model_dump(),
@@ -104,7 +120,7 @@ def train_stage(
         task = Distil(teacher, config.student.temperature, config.student.alpha)
     stream = Stream(
         *(groups, slots, preprocessor, stage.augment, seed, world, view),
-        loader_workers=config.compute.loader_workers,
+        loader_workers=compute.loader_workers,
         stratify=config.data.stratify,
         spread=config.spread,
     )
@@ -122,9 +138,11 @@ def train_stage(
         config.model_dump(mode="json", exclude={"paths"}),
         world.main,
     )
-    every = config.compute.checkpoint_s
-    strategy = strategy_for(world)
-    at = fit(task, model, stream, strategy, tracker, stage, checkpoints, validate, seed, every)
+    pace = Pace(world, compute.checkpoint_s, compute.checkpoint_steps, stop)
+    strategy = strategy_for(config, world)
+    model, at = fit(
+        *(task, model, stream, strategy, tracker, stage, checkpoints, validate, seed, pace)
+    )
     tracker.close()
     if world.main:
         say(f"{name}: the weights of epoch {at.best_epoch} are kept")

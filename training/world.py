@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -23,6 +23,8 @@ class World:
     rank: int
     size: int
     device: torch.device
+    #: Agreements between processes go over the CPU, whatever the gradients travel by.
+    control: Any = None
 
     @property
     def main(self) -> bool:
@@ -35,6 +37,14 @@ class World:
             return x_N[None]
         parts = [torch.empty_like(x_N) for _ in range(self.size)]
         dist.all_gather(parts, x_N.contiguous())
+        return torch.stack(parts)
+
+    def agree(self, mine: torch.Tensor) -> torch.Tensor:
+        """[K] of each rank, on the CPU -> [size, K] on every rank. Waits for no GPU."""
+        if self.size == 1:
+            return mine[None]
+        parts = [torch.empty_like(mine) for _ in range(self.size)]
+        dist.all_gather(parts, mine, group=self.control)
         return torch.stack(parts)
 
     def on_main(self, make: Callable[[], T]) -> T:
@@ -52,7 +62,7 @@ class World:
                 box[1] = ValueError(str(e))
             except Exception as e:  # it may not survive the journey as it is
                 box[1] = RuntimeError(f"{type(e).__name__}: {e}")
-        dist.broadcast_object_list(box, src=0)
+        dist.broadcast_object_list(box, src=0, group=self.control)
         if box[1] is not None:
             raise box[1]
         return box[0]
@@ -69,7 +79,8 @@ def joined(use_gpu: bool = False) -> World:
     _require_gpu(use_gpu)
     local = int(os.environ.get("LOCAL_RANK", "0"))
     device = torch.device("cuda", local) if use_gpu else torch.device("cpu")
-    return World(dist.get_rank(), dist.get_world_size(), device)
+    control = dist.new_group(backend="gloo") if use_gpu else None
+    return World(dist.get_rank(), dist.get_world_size(), device, control)
 
 
 def join_torchrun(use_gpu: bool = False) -> World:

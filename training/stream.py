@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from data_sharding import order
 from data_sharding.reader import ShardDataset
 from training.augmentation import augment
+from training.batch import Batch
 from training.preprocess import Preprocessor
 from training.world import World
 
@@ -25,31 +26,6 @@ class Group:
     data: ShardDataset
     rows: np.ndarray  # int64 [N], rows of data.index
     labels: np.ndarray  # int64 [N], 0 or 1
-
-
-@dataclass
-class Batch:
-    """One rank's share of a global batch. b is the same on every rank; padding has real = 0."""
-
-    image: torch.Tensor  # float32 [b, 1, h, w], augmented, normalised
-    weak: torch.Tensor | None  # float32 [b, 1, h, w], the teacher's view, when there is a teacher
-    label: torch.Tensor  # int64 [b]
-    real: torch.Tensor  # float32 [b], 1 or 0
-    global_real: int  # real samples in the global batch, all ranks together
-
-    def to(self, device: torch.device) -> Batch:
-        """On another device."""
-        return self._each(lambda x: x.to(device, non_blocking=True))
-
-    def pin_memory(self) -> Batch:
-        """In page-locked memory, from which copies to a GPU do not block (DataLoader calls it)."""
-        return self._each(torch.Tensor.pin_memory)
-
-    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
-        weak = None if self.weak is None else change(self.weak)
-        return Batch(
-            change(self.image), weak, change(self.label), change(self.real), self.global_real
-        )
 
 
 #: Whose part of which global batch: epoch, step, rank, world size.
@@ -171,6 +147,8 @@ class Stream:
             label=torch.from_numpy(label),
             real=torch.from_numpy((rows[:, 0] >= 0).astype(np.float32)),
             global_real=len(known),
+            epoch=epoch,
+            step=step,
         )
 
     def _prefetch(self, now: np.ndarray, epoch: int, later: int, rank: int, size: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batch:
     """One rank's share of global batch `step` of `epoch`. b is the same on every rank.
 

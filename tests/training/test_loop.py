@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from safetensors.torch import load_file
 
 from data_sharding.schema import check_predictions, sha256_file
 from tests.training.conftest import as_overrides
-from training import loop, stages
+from training.average import Average
 from training.checkpoint import Checkpoints
 from training.launch import complete, launch, prepare
 
@@ -55,31 +54,28 @@ def test_the_line_from_shards_to_predictions(calm, capsys):
 def records(folder, name="teacher"):
     """metrics.jsonl without what a clock says."""
     lines = (folder / name / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(x).items() if k != "train/samples_per_s"} for x in lines]
+    return [{k: v for k, v in json.loads(x).items() if not k.startswith("perf/")} for x in lines]
 
 
 @pytest.mark.parametrize("kill_at", [1, 3, 4, 5, 9, 11])
 def test_killed_at_any_step_the_weights_come_out_the_same(calm, tiny, kill_at, monkeypatch):
     """Steps 1 to 9 are the teacher's, three an epoch; a checkpoint is written after each."""
-    config = tiny("compute.checkpoint_s=0.000001", f"paths.runs={calm.parent}-killed")
+    config = tiny("compute.checkpoint_steps=1", f"paths.runs={calm.parent}-killed")
     folder = prepare(config)
-    real_fit, real_update = stages.fit, loop.ema_update
+    real_update = Average.update
     steps = 0
 
-    def dies(*arguments):
+    def dies(average, step):
         nonlocal steps
         steps += 1
         if steps == kill_at:
             raise Killed
-        return real_update(*arguments)
+        return real_update(average, step)
 
-    monkeypatch.setattr(stages, "fit", partial(real_fit, clock_steps=1))
-    monkeypatch.setattr(loop, "ema_update", dies)
+    monkeypatch.setattr(Average, "update", dies)
     with pytest.raises(Killed):
         launch(config, folder)
-    kept = sorted(p.name for p in folder.glob("*/checkpoints/step-*"))
-    assert kept or kill_at == 1
-    monkeypatch.setattr(loop, "ema_update", real_update)
+    monkeypatch.setattr(Average, "update", real_update)
     launch(config, folder)
     for name in ("teacher", "student"):
         assert weights(folder, name) == weights(calm, name)

@@ -1,78 +1,115 @@
-"""Measure this machine and judge it: what will not work, said before a run and with the fix."""
+"""What will not work, said before a run and with the fix.
+
+python -m cluster doctor
+python -m cluster doctor -- ospenscreen compute.workers=8 track.wandb=online
+"""
 
 from __future__ import annotations
 
-import importlib
-import json
-import os
 import shutil
+import socket
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-import psutil
-
-from cluster import checks
+from cluster import facts
 from cluster.access import address_of, is_loopback, token_file, token_of
-from cluster.checks import Answer, Check
+from cluster.checks import Check, dashboard, data, machine, network, software
+from cluster.plan import Plan, at_home
 
 LOCK = Path(__file__).resolve().parents[1] / "requirements.lock"
 
 
-def examine(env: Mapping[str, str], user: Path) -> list[Check]:
-    """All checks, on this machine; `user` is the home folder. Takes seconds: torch is imported."""
+def examine(env: Mapping[str, str], user: Path, plan: Plan | None = None) -> list[Check]:
+    """All checks, on this machine. Takes seconds: torch and Ray are imported.
+
+    Args:
+        env: the environment.
+        user: the home folder.
+        plan: of the run that is meant; None: what lies in OSTEORAY_HOME.
+    """
     home = Path(env.get("OSTEORAY_HOME", "demo")).absolute()
-    locked = checks.locked_versions(LOCK.read_text() if LOCK.exists() else "")
-    versions = {name: _version(name) for name in ("ray", "torch")}
-    existing = next(p for p in (home, *home.parents) if p.exists())
+    plan = plan or at_home(home)
+    return [
+        *_software(),
+        *_machine(env, plan),
+        *_network(env, user),
+        *data.shards(str(home / "shards"), [facts.look(place) for place in plan.places]),
+        _wandb(env, user, plan),
+    ]
+
+
+def _software() -> list[Check]:
+    locked = software.locked_versions(LOCK.read_text() if LOCK.exists() else "")
+    found = [software.python_version(sys.version_info[:2])]
+    for name in ("ray", "torch"):
+        version, error = facts.module_version(name)
+        found.append(software.package(name, version, locked.get(name), error))
+    return [*found, software.lock(facts.installed(), locked)]
+
+
+def _machine(env: Mapping[str, str], plan: Plan) -> list[Check]:
+    existing = next(p for p in (plan.runs, *plan.runs.parents) if p.exists())
+    # Ray's session folder: RAY_TMPDIR, else /tmp.
+    temp = Path(env.get("RAY_TMPDIR", "/tmp"))
+    temp = next(p for p in (temp, *temp.absolute().parents) if p.exists())
     shm = Path("/dev/shm")
+    driver, used = facts.nvidia_smi()
+    usable, cuda = facts.torch_gpus() if facts.module_version("torch")[0] else (None, None)
+    skew, accuracy = facts.file_clock(existing)
+    usage, spare = shutil.disk_usage(existing), shutil.disk_usage(temp)
+    return [
+        machine.cpus(facts.cpus(), plan.cpus),
+        machine.memory(facts.memory()),
+        machine.disk(plan.runs, usage.free, skew is not None),
+        machine.ray_disk(temp, spare.total, spare.free),
+        machine.shared_memory(shutil.disk_usage(shm).total if shm.exists() else None),
+        machine.open_files(facts.open_files()),
+        machine.clock("file clock", f"the storage of {existing}", skew, accuracy),
+        machine.gpus(driver is not None, usable, plan.gpus, used),
+        software.gpu_driver(driver, cuda),
+    ]
+
+
+def _network(env: Mapping[str, str], user: Path) -> list[Check]:
     secret, file = token_of(env, user), token_file(env, user)
     address = address_of(env)
-    manifests = {p: p.read_text(errors="replace") for p in home.glob("shards/*/manifest.json")}
+    here = is_loopback(address)
     # The token goes to its own cluster only where nobody can listen.
-    safe = is_loopback(address) or address.startswith("https:")
+    safe = here or address.startswith("https:")
+    stranger = facts.ask(address)
+    known = facts.ask(address, secret) if secret and safe else None
+    port = network.head_port(env.get("RAY_ADDRESS"))
+    wanted = network.PORTS | ({"the head": port} if port else {})
+    host = socket.gethostname()
+    chosen = {k: env[k] for k in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME") if env.get(k)}
     return [
-        checks.python_version(sys.version_info[:2]),
-        *(checks.package(n, v, locked.get(n), error) for n, (v, error) in versions.items()),
-        checks.cpus(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1),
-        checks.memory(_memory()),
-        checks.disk(home, shutil.disk_usage(existing).free, os.access(existing, os.W_OK)),
-        checks.shared_memory(shutil.disk_usage(shm).total if shm.exists() else None),
-        checks.gpus(_driver(), _usable_gpus() if versions["torch"][0] else None),
-        checks.token(
+        dashboard.token(
             env.get("RAY_AUTH_MODE"),
             secret is not None,
             file,
             file.stat().st_mode & 0o777 if file.is_file() else None,
         ),
-        checks.dashboard(
+        dashboard.dashboard(
             address,
             "RAY_API_SERVER_ADDRESS" in env,
-            ask(address),
-            ask(address, secret) if secret and safe else None,
-            versions["ray"][0],
+            stranger,
+            known,
+            facts.module_version("ray")[0],
         ),
-        checks.shards(home, manifests),
+        machine.clock("head's clock", f"the head at {address}", stranger.skew, accuracy=1.0),
+        network.ports(
+            wanted, facts.listening(wanted.values()), here and stranger.status is not None
+        ),
+        network.interface(host, facts.addresses(host), facts.cards(), chosen),
     ]
 
 
-def ask(address: str, secret: str | None = None) -> Answer:
-    """What the dashboard at `address` says to ``/api/version``; never through a proxy."""
-    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        request = urllib.request.Request(address.rstrip("/") + "/api/version", headers=headers)
-        with direct.open(request, timeout=3) as reply:
-            try:
-                return Answer(reply.status, json.loads(reply.read(65536)).get("ray_version", ""))
-            except (ValueError, AttributeError):
-                return Answer(404)  # something answers, and it is not Ray
-    except urllib.error.HTTPError as e:
-        return Answer(e.code)
-    except (OSError, ValueError):
-        return Answer(None)
+def _wandb(env: Mapping[str, str], user: Path, plan: Plan) -> Check:
+    host = facts.wandb_server(env)
+    url = env.get("WANDB_BASE_URL") or f"https://{host}"
+    asked = facts.answers(url) if plan.wandb == "online" else None
+    return data.wandb(plan.wandb, facts.wandb_key(env, user, host), host, asked)
 
 
 def report(found: list[Check]) -> str:
@@ -84,29 +121,3 @@ def report(found: list[Check]) -> str:
         if c.fix:
             lines.append(f"{'':4}  {'':{width}}  fix: {c.fix}")
     return "\n".join(lines)
-
-
-def _version(name: str) -> tuple[str | None, str]:
-    try:
-        return importlib.import_module(name).__version__, ""
-    except Exception as e:  # a broken library raises what it likes
-        return None, str(e).partition("\n")[0]
-
-
-def _memory() -> int:
-    """Free bytes, within the container's limit if there is one."""
-    free = psutil.virtual_memory().available
-    limit, used = (Path("/sys/fs/cgroup") / f"memory.{x}" for x in ("max", "current"))
-    if limit.exists() and (text := limit.read_text().strip()) != "max":
-        return min(free, int(text) - int(used.read_text()))
-    return free
-
-
-def _driver() -> bool:
-    return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
-
-
-def _usable_gpus() -> int:
-    import torch
-
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -1,20 +1,27 @@
 """Send a command of ours to a Ray cluster: the `ray job submit` that is easy to get wrong.
 
-What it adds: the token, the address rule, OSTEORAY_HOME for the job, and a look at what would be
-uploaded (Ray packs the working folder: 512 MiB at most, and no patients).
+What it adds: the token, the address rule, OSTEORAY_HOME for the job, time for a last checkpoint
+when the job is stopped, and a look at what would be uploaded (`cluster.upload`).
 """
 
 from __future__ import annotations
 
 import json
+import re
+import secrets
 import shutil
-import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-LIMIT = 512 * 2**20
+from cluster.upload import EXCLUDES
+
 MODULES = ("training", "tuning", "eval", "data_sharding")
+#: Seconds from SIGTERM to SIGKILL when a job is stopped. Ray's own are 3: too few for a checkpoint.
+STOP_S = 120
+#: What training ends with when it was interrupted and wrote a checkpoint (EX_TEMPFAIL).
+INTERRUPTED = 75
 
 
 def command(
@@ -25,10 +32,11 @@ def command(
     module: str = "training",
     submission_id: str = "",
     wait: bool = True,
+    env: Mapping[str, str] | None = None,
 ) -> list[str]:
     """The `ray job submit` that runs ``python -m MODULE WORDS`` on the cluster.
 
-    `home` is where shards and runs lie as the cluster's machines see it.
+    `home` is where shards and runs lie as the cluster's machines see it, `env` more variables.
 
     Raises:
         ValueError: no such module, nothing to run, or `home` is not absolute.
@@ -39,7 +47,9 @@ def command(
         raise ValueError("nothing to run: python -m cluster submit -- ospenscreen:smoke")
     if not home.is_absolute():
         raise ValueError(f"{home}: OSTEORAY_HOME must be absolute, jobs run in another folder")
-    runtime_env = {"env_vars": {"OSTEORAY_HOME": str(home)}}
+    # The job's supervisor reads the waiting time from the job's own environment.
+    own = {"OSTEORAY_HOME": str(home), "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S)}
+    runtime_env = {"env_vars": own | dict(env or {}), "excludes": list(EXCLUDES)}
     line = [ray, "job", "submit", "--address", address, "--working-dir", "."]
     line += ["--runtime-env-json", json.dumps(runtime_env)]
     line += ["--submission-id", submission_id] if submission_id else []
@@ -47,16 +57,30 @@ def command(
     return [*line, "--", "python", "-m", module, *words]
 
 
-def check_recipe(words: Sequence[str]) -> None:
-    """Ask ``python -m training --show`` here, so that a misspelt setting is not found on a cluster.
+def variables(pairs: Sequence[str]) -> dict[str, str]:
+    """``NAME=VALUE`` words as a dictionary.
 
     Raises:
-        ValueError: no such recipe or setting, in training's own words.
+        ValueError: no such form, or a name that sounds like a secret: whoever may list the jobs
+            of a cluster reads their environment.
     """
-    line = [sys.executable, "-m", "training", *words, "--show"]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    if done.returncode == 2:
-        raise ValueError(done.stderr.strip().removeprefix("error: "))
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise ValueError(f"--env {pair.partition('=')[0]}: write --env NAME=VALUE")
+        if re.search(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", name.upper()):
+            raise ValueError(
+                f"--env {name}: every user of the cluster can read a job's environment; set "
+                "secrets where Ray is started (Kubernetes Secret, ~/.netrc, systemd credential)"
+            )
+        found[name] = value
+    return found
+
+
+def new_id(module: str) -> str:
+    """A submission's name: when, and four random digits; ``training-20260102-030405-9f3a``."""
+    return f"{module}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
 def ray_cli() -> str:
@@ -66,50 +90,3 @@ def ray_cli() -> str:
     if not found:
         raise ValueError("no ray command beside this python: make setup, then .venv/bin/python")
     return found
-
-
-def uploaded(root: Path) -> list[Path] | None:
-    """Files that Ray would upload from `root`: what git does not ignore. None without git."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=root,
-        capture_output=True,
-        check=False,
-    )
-    if listed.returncode != 0:
-        return None
-    paths = [root / p for p in listed.stdout.decode(errors="surrogateescape").split("\0") if p]
-    return [p for p in paths if p.is_file()]
-
-
-def check_upload(root: Path, home: Path, files: Sequence[Path]) -> int:
-    """Bytes that would be uploaded.
-
-    Raises:
-        ValueError: it is not the repository's root, it is too large, or files of `home`, patients'
-            pictures among them, would go along.
-    """
-    if not (root / "training" / "__main__.py").exists():
-        raise ValueError(f"{root}: not the repository's root, and a job takes its code from here")
-    root, home = root.resolve(), home.resolve()
-    files = [p.parent.resolve() / p.name for p in files]
-    # Where the code lies within OSTEORAY_HOME, only these of its folders hold patients' data.
-    deep = home != root and home.is_relative_to(root)
-    private = [home] if deep else [home / d for d in ("shards", "runs", "world")]
-    inside = [p for p in files if any(p.is_relative_to(d) for d in private)]
-    if inside:
-        raise ValueError(
-            f"{len(inside)} file(s) of OSTEORAY_HOME would be uploaded, {inside[0].name} first: "
-            f"put /{inside[0].relative_to(root).parts[0]}/ into .gitignore, or set OSTEORAY_HOME "
-            "to a folder outside the code"
-        )
-    sizes = {p: p.stat().st_size for p in files}
-    total = sum(sizes.values())
-    if total > LIMIT:
-        largest = sorted(sizes, key=lambda p: -sizes[p])[:3]
-        names = ", ".join(f"{p.relative_to(root)} ({sizes[p] >> 20} MiB)" for p in largest)
-        raise ValueError(
-            f"{total >> 20} MiB to upload, and Ray takes 512 MiB: put into .gitignore or "
-            f".rayignore what the job does not need. Largest: {names}"
-        )
-    return total

@@ -1,132 +1,95 @@
-"""Each check on facts that were made up, and the dashboard asked over a real socket."""
+"""The doctor on this machine: what it looks at, whom it shows the token, what it prints."""
 
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from cluster import checks, doctor
+from cluster import doctor, facts
 from cluster.__main__ import app
-from cluster.checks import Answer, GiB
+from cluster.checks import software
+from cluster.checks.dashboard import Answer
+from cluster.plan import Plan, plan_of
+from tests.cluster.server import serving
 
-FILE = Path("/home/u/.ray/auth_token")
-HERE, AWAY = "http://127.0.0.1:8265", "http://10.0.0.7:8265"
-MANIFEST = json.dumps({"name": "asan", "role": "internal", "shards": [{"samples": 3}]})
-PUBLIC = json.dumps({"name": "nih", "role": "public", "shards": []})
-
-
-@pytest.mark.parametrize(
-    ("check", "status", "says"),
-    [
-        (checks.python_version((3, 11)), "ok", ""),
-        (checks.python_version((3, 13)), "fail", "python3.11"),
-        (checks.package("ray", "2.60.0", "2.60.0"), "ok", ""),
-        (checks.package("torch", "2.15.0+cu132", "2.15.0"), "ok", ""),
-        (checks.package("ray", "2.59.0", "2.60.0"), "warn", "make setup"),
-        (checks.package("ray", None, "2.60.0", "No module"), "fail", "make setup"),
-        (checks.package("torch", None, "2.15.0"), "warn", "make setup"),
-        (checks.cpus(1), "warn", "compute.workers=1"),
-        (checks.cpus(2), "ok", ""),
-        (checks.memory(GiB), "fail", "compute.launcher=local"),
-        (checks.memory(3 * GiB), "warn", "compute.workers=1"),
-        (checks.memory(16 * GiB), "ok", ""),
-        (checks.disk(FILE, 100 * GiB, False), "fail", "OSTEORAY_HOME"),
-        (checks.disk(FILE, GiB, True), "fail", "OSTEORAY_HOME"),
-        (checks.disk(FILE, 5 * GiB, True), "warn", "old runs"),
-        (checks.disk(FILE, 50 * GiB, True), "ok", ""),
-        (checks.shared_memory(64 * 2**20), "warn", "--shm-size"),
-        (checks.shared_memory(8 * GiB), "ok", ""),
-        (checks.shared_memory(None), "ok", ""),
-        (checks.gpus(True, 0), "warn", "collect_env"),
-        (checks.gpus(False, 0), "ok", ""),
-        (checks.gpus(True, 2), "ok", ""),
-        (checks.gpus(True, None), "ok", ""),
-        (checks.token("token", True, FILE, 0o600), "ok", ""),
-        (checks.token("token", True, FILE, None), "ok", ""),
-        (checks.token("token", True, FILE, 0o644), "warn", "chmod 600 /home/u"),
-        (checks.token("token", False, FILE, None), "fail", "get-auth-token"),
-        (checks.token("disabled", True, FILE, 0o600), "warn", "RAY_AUTH_MODE=token"),
-        (checks.token("on", True, FILE, 0o600), "fail", "RAY_AUTH_MODE=token"),
-        (checks.token(None, True, FILE, 0o600), "warn", "export RAY_AUTH_MODE=token"),
-        (checks.token(None, False, FILE, None), "warn", "get-auth-token"),
-        (checks.dashboard(HERE, False, Answer(None), None, "2"), "warn", "ray start"),
-        (checks.dashboard(AWAY, True, Answer(None), None, "2"), "fail", "RAY_API_SERVER"),
-        (checks.dashboard(HERE, False, Answer(401), Answer(200, "2"), "2"), "ok", ""),
-        (checks.dashboard(HERE, False, Answer(401), Answer(403), "2"), "fail", "auth_token"),
-        (checks.dashboard(HERE, False, Answer(401), None, "2"), "fail", "auth_token"),
-        (checks.dashboard(HERE, False, Answer(401), Answer(200, "1"), "2"), "fail", "both"),
-        (checks.dashboard(HERE, False, Answer(200, "2"), None, "2"), "warn", "token"),
-        (checks.dashboard(AWAY, True, Answer(200, "2"), None, "2"), "fail", "token"),
-        (checks.dashboard(HERE, False, Answer(404), None, "2"), "fail", "8265"),
-        (checks.shards(Path("/d"), {}), "fail", "make demo"),
-        (checks.shards(Path("/d"), {Path("n"): PUBLIC}), "fail", "pack"),
-        (checks.shards(Path("/d"), {Path("a"): MANIFEST, Path("n"): PUBLIC}), "ok", ""),
-        (checks.shards(Path("/d"), {Path("a"): MANIFEST, Path("n"): "{"}), "fail", "--fresh"),
-        (checks.shards(Path("/d"), {Path("a"): "[]"}), "fail", "--fresh"),
-    ],
-)
-def test_each_check(check, status, says):
-    assert check.status == status, check
-    assert says in check.fix
-    assert bool(check.fix) == (check.status != "ok"), "what is wrong comes with its fix"
-
-
-def test_the_lock_of_this_repository_is_read():
-    found = checks.locked_versions(doctor.LOCK.read_text())
-    assert {"ray", "torch", "optuna"} <= set(found)
-    assert all(v[0].isdigit() for v in found.values())
-
-
-class Dashboard(BaseHTTPRequestHandler):
-    def do_GET(self):
-        known = self.headers.get("Authorization") == "Bearer s3cret"
-        self.send_response(200 if known else 401)
-        self.end_headers()
-        if known:
-            self.wfile.write(json.dumps({"version": "4", "ray_version": "2.60.0"}).encode())
-
-    def log_message(self, *_):  # type: ignore[override]
-        pass
+VERSION = {"/api/version": {"version": "4", "ray_version": "2.60.0"}}
 
 
 @pytest.fixture
-def address():
-    server = HTTPServer(("127.0.0.1", 0), Dashboard)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-def test_the_dashboard_is_asked(address):
-    assert doctor.ask(address) == Answer(401)
-    assert doctor.ask(address, "wrong") == Answer(401)
-    assert doctor.ask(address + "/", "s3cret") == Answer(200, "2.60.0")
-    assert doctor.ask("http://127.0.0.1:1") == Answer(None)
-    assert doctor.ask("nonsense") == Answer(None)
-
-
-def test_the_verb_measures_and_fails_where_data_is_missing(address, tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch):
+    for name in ("RAY_ADDRESS", "GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OSTEORAY_HOME", str(tmp_path))
-    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", address)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "s3cret")
-    done = CliRunner().invoke(app, ["doctor"])
+    return tmp_path
+
+
+def pack(folder):
+    folder.mkdir(parents=True)
+    shard = {"path": "train-00000.tar", "samples": 3, "bytes": 4}
+    manifest = {"name": folder.name, "role": "internal", "shards": [shard]}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "train-00000.tar").write_bytes(b"1234")
+    (folder / "index.parquet").write_bytes(b"")
+
+
+def test_the_verb_measures_and_fails_where_data_is_missing(home, monkeypatch):
+    with serving(VERSION, secret="s3cret") as address:
+        monkeypatch.setenv("RAY_API_SERVER_ADDRESS", address)
+        done = CliRunner().invoke(app, ["doctor"])
+        assert done.exit_code == 1
+        assert f"no internal dataset in {home / 'shards'}" in done.output
+        assert "s3cret" not in done.output, "the token is not printed"
+        assert "a cluster is up on this machine" in done.output
+        pack(home / "shards" / "asan")
+        done = CliRunner().invoke(app, ["doctor"])
+        assert "asan (internal, 3 samples in 1 shards)" in done.output
+        (home / "shards" / "asan" / "train-00000.tar").write_bytes(b"12")
+        assert "has 2 bytes, not 4" in CliRunner().invoke(app, ["doctor"]).output
+
+
+def test_a_runs_own_words_say_what_to_look_at(home):
+    pack(home / "far")
+    words = ["ospenscreen:smoke", "--fresh", "paths.external=[]", "compute.workers=64"]
+    words += [f"paths.{name}={home / 'far'}" for name in ("internal", "public")]
+    done = CliRunner().invoke(app, ["doctor", "--", *words])
     assert done.exit_code == 1
-    assert f"no internal dataset in {tmp_path / 'shards'}" in done.output
-    assert "s3cret" not in done.output, "the token is not printed"
-    (tmp_path / "shards" / "asan").mkdir(parents=True)
-    (tmp_path / "shards" / "asan" / "manifest.json").write_text(MANIFEST)
-    assert "asan (internal, 3)" in CliRunner().invoke(app, ["doctor"]).output
+    assert "far (internal, 3 samples in 1 shards)" in done.output
+    assert "the workers ask for 64" in done.output
+    refused = CliRunner().invoke(app, ["doctor", "--", "ospenscreen:smoke", "compute.wrokers=1"])
+    assert refused.exit_code == 2
+    assert "compute.wrokers: no such setting" in refused.output
 
 
 def test_no_token_is_sent_where_others_can_listen(monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(doctor, "ask", lambda *a: asked.append(a) or Answer(None))
-    doctor.examine({"RAY_AUTH_TOKEN": "t", "RAY_API_SERVER_ADDRESS": AWAY}, tmp_path)
-    assert asked == [(AWAY,)]
+    monkeypatch.setattr(facts, "ask", lambda *a: asked.append(a) or Answer(None))
+    away = "http://10.0.0.7:8265"
+    env = {"RAY_AUTH_TOKEN": "t", "RAY_API_SERVER_ADDRESS": away}
+    doctor.examine(env, tmp_path, Plan((), tmp_path))
+    assert asked == [(away,)]
+
+
+def test_the_lock_of_this_repository_is_read():
+    found = software.locked_versions(doctor.LOCK.read_text())
+    assert {"ray", "torch", "optuna"} <= set(found)
+    assert all(v[0].isdigit() for v in found.values())
+
+
+def test_a_plan_is_read_from_the_settings():
+    settings = """
+paths: {internal: s3://b/asan, public: null, external: [/d/north], runs: /d/runs}
+compute: {launcher: ray, workers: 8, min_workers: 2, cpus_per_worker: 4, use_gpu: true}
+track: {wandb: online}
+"""
+    plan = plan_of(settings)
+    assert plan.places == ("s3://b/asan", "/d/north")
+    assert (plan.workers, plan.cpus, plan.gpus, plan.wandb) == (2, 8, 2, "online")
+    local = plan_of(settings.replace("launcher: ray", "launcher: local"))
+    assert (local.workers, local.cpus, local.gpus, local.on_ray) == (1, 1, 1, False)
+    for broken in ("", "[]", "paths: 3", "paths: {", settings.replace("track", "tracks")):
+        with pytest.raises(ValueError, match="printed no settings"):
+            plan_of(broken)

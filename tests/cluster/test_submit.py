@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,19 +13,32 @@ from typer.testing import CliRunner
 
 from cluster import __main__ as main
 from cluster.access import address_of, auth_mode, is_loopback, token_of
-from cluster.submit import LIMIT, check_recipe, check_upload, command, uploaded
+from cluster.jobs import Outcome, exit_code, outcome
+from cluster.plan import resolved
+from cluster.submit import EXCLUDES, command, new_id, variables
+from cluster.upload import LIMIT, check_upload, excluded, uploaded
+from tests.cluster.server import serving
 
 HERE = "http://127.0.0.1:8265"
 AWAY = "http://10.0.0.7:8265"
 
 
 def test_the_command_is_what_one_would_type():
-    line = command("ray", HERE, Path("/data/osteo"), ["ospenscreen:smoke", "paths.external=[]"])
+    words = ["ospenscreen:smoke", "paths.external=[]"]
+    line = command("ray", HERE, Path("/data/osteo"), words, env={"OSTEORAY_CACHE": "/scratch"})
+    env = line.pop(line.index("--runtime-env-json") + 1)
     assert shlex.join(line) == (
-        "ray job submit --address http://127.0.0.1:8265 --working-dir . --runtime-env-json "
-        """'{"env_vars": {"OSTEORAY_HOME": "/data/osteo"}}' -- """
+        "ray job submit --address http://127.0.0.1:8265 --working-dir . --runtime-env-json -- "
         "python -m training ospenscreen:smoke 'paths.external=[]'"
     )
+    assert json.loads(env) == {
+        "env_vars": {
+            "OSTEORAY_HOME": "/data/osteo",
+            "RAY_JOB_STOP_WAIT_TIME_S": "120",
+            "OSTEORAY_CACHE": "/scratch",
+        },
+        "excludes": list(EXCLUDES),
+    }
     line = command("ray", HERE, Path("/d"), ["x", "--trials", "5"], "tuning", "sweep-1", wait=False)
     cut = line.index("--")
     assert line[cut + 1 :] == ["python", "-m", "tuning", "x", "--trials", "5"]
@@ -103,7 +117,7 @@ def repository(tmp_path):
     (root / "training" / "__init__.py").touch()
     (root / "training" / "__main__.py").write_text("print()\n")
     (root / "demo" / "shards").mkdir(parents=True)
-    (root / "demo" / "shards" / "train.tar").write_bytes(b"patients")
+    (root / "demo" / "shards" / "a.png").write_bytes(b"patients")
     subprocess.run(["git", "init", "-q"], cwd=root, check=True)
     return root
 
@@ -111,39 +125,116 @@ def repository(tmp_path):
 def test_patients_are_not_uploaded(repository):
     home = repository / "demo"
     files = uploaded(repository)
-    assert files is not None
     with pytest.raises(ValueError, match=r"1 file.* of OSTEORAY_HOME would be uploaded.*/demo/"):
         check_upload(repository, home, files)
     (repository / ".gitignore").write_text("/demo/\n")
     files = uploaded(repository)
-    assert files is not None
     assert {p.name for p in files} == {"__init__.py", "__main__.py", ".gitignore"}
     assert check_upload(repository, home, files) == len("print()\n/demo/\n")
     assert check_upload(repository, repository.parent, files) == len("print()\n/demo/\n")
     link = repository.parent / "link"
     link.symlink_to(repository / "demo")
     with pytest.raises(ValueError, match="would be uploaded"):
-        check_upload(repository, link, [repository / "demo" / "shards" / "train.tar"])
+        check_upload(repository, link, [repository / "demo" / "shards" / "a.png"])
 
 
 def test_too_much_is_refused_before_it_is_packed(repository):
-    (repository / "demo" / "shards" / "train.tar").unlink()
+    (repository / "demo" / "shards" / "a.png").unlink()
     with (repository / "weights.bin").open("wb") as f:
         f.truncate(LIMIT + 1)
     files = uploaded(repository)
-    assert files is not None
     with pytest.raises(ValueError, match=r"512 MiB to upload.*weights"):
         check_upload(repository, Path("/data"), files)
     with pytest.raises(ValueError, match="not the repository's root"):
         check_upload(repository / "demo", Path("/data"), [])
-    assert uploaded(Path("/")) is None
+
+
+def test_without_git_the_folder_itself_is_counted(repository, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(repository.parent))
+    shutil.rmtree(repository / ".git")
+    (repository / ".gitignore").write_text("# big\n/demo/\n*.bin\n")
+    (repository / ".rayignore").write_text("notes/\n")
+    for name in ("weights.bin", "notes/a.txt", "training/notes.txt", "tests/b.py", "c.tar"):
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text("x")
+    found = {p.relative_to(repository).as_posix() for p in uploaded(repository)}
+    code = {"training/__init__.py", "training/__main__.py", "training/notes.txt"}
+    assert found == code | {".gitignore", ".rayignore"}
+
+
+def test_what_is_left_out_is_what_ray_leaves_out(tmp_path):
+    from ray._private.runtime_env.packaging import _get_excludes
+
+    patterns = [*EXCLUDES, "/demo/", "/top.txt"]
+    rays = _get_excludes(tmp_path, patterns)
+    names = [
+        "training/loop.py",
+        "tests/x.py",
+        "a/tests/x.py",
+        "tests",
+        "demo/shards/train.tar",
+        "a/demo/x.py",
+        "demo",
+        "top.txt",
+        "a/top.txt",
+        "deep/er/x.tar",
+        "x.tar.py",
+        "site.private/map.csv",
+        "auth_token",
+        "a/auth_token",
+        "auth_token.py",
+        ".env",
+        "wandb/run/x",
+        "training/tracking/wandb.py",
+        "b/__pycache__/x.pyc",
+        "requirements.lock",
+    ]
+    for name in names:
+        assert excluded(name, patterns) == rays(tmp_path / name), name
+    assert not excluded("a/b.py", ["!a", "**/b.py", "a/b.py", "# a", ""]), "too much, never less"
+
+
+@pytest.mark.parametrize("pair", ["NAME", "=x", "1A=x", "A-B=x"])
+def test_a_variable_has_a_name_and_a_value(pair):
+    with pytest.raises(ValueError, match="write --env NAME=VALUE"):
+        variables([pair])
+
+
+@pytest.mark.parametrize("name", ["WANDB_API_KEY", "RAY_AUTH_TOKEN", "aws_secret", "DB_PASSWORD"])
+def test_no_secret_goes_into_a_jobs_environment(name):
+    with pytest.raises(ValueError, match="can read a job's environment") as e:
+        variables(["OSTEORAY_CACHE=/scratch", f"{name}=hunter2"])
+    assert "hunter2" not in str(e.value)
+    assert variables(["A=b=c", "D="]) == {"A": "b=c", "D": ""}
+
+
+def test_how_a_job_ended_is_asked():
+    jobs = {
+        "/api/jobs/a": {"status": "FAILED", "driver_exit_code": 75},
+        "/api/jobs/b": {"status": "SUCCEEDED", "driver_exit_code": 0},
+        "/api/jobs/c": {"status": "STOPPED", "driver_exit_code": None},
+        "/api/jobs/d": {"status": "FAILED", "driver_exit_code": 3},
+        "/api/jobs/e": ["what"],
+    }
+    with serving(jobs, secret="t") as address:
+        found = {name: outcome(address, name, "t") for name in "abcdef"}
+        assert outcome(address, "a", None) is None
+    assert found["a"] == Outcome("FAILED", 75)
+    assert found["e"] is None
+    assert found["f"] is None
+    assert [n for n, o in found.items() if o and o.interrupted] == ["a"]
+    # what `ray job submit` said -> what we say
+    codes = {n: exit_code(0 if n in "bc" else 1, o) for n, o in found.items()}
+    assert codes == {"a": 75, "b": 0, "c": 75, "d": 3, "e": 1, "f": 1}
+    assert new_id("tuning").startswith("tuning-")
+    assert new_id("x") != new_id("x")
 
 
 def test_a_misspelt_setting_is_found_before_it_is_sent(monkeypatch):
     monkeypatch.chdir(Path(__file__).resolve().parents[2])
-    check_recipe(["ospenscreen:smoke", "student.temperature=2", "--fresh"])
+    assert "temperature: 2.0" in resolved(["ospenscreen:smoke", "student.temperature=2", "--fresh"])
     with pytest.raises(ValueError, match=r"^student.temprature: no such setting. Did you mean"):
-        check_recipe(["ospenscreen:smoke", "student.temprature=2"])
+        resolved(["ospenscreen:smoke", "student.temprature=2"])
 
 
 def test_the_verb_runs_ray_with_the_token(repository, monkeypatch):
@@ -169,7 +260,7 @@ def test_the_verb_runs_ray_with_the_token(repository, monkeypatch):
     assert mode == "token"
     assert line[-3:] == ["training", "ospenscreen:smoke", "--fresh"]
     env = json.loads(line[line.index("--runtime-env-json") + 1])
-    assert env == {"env_vars": {"OSTEORAY_HOME": str(repository / "demo")}}
+    assert env["env_vars"]["OSTEORAY_HOME"] == str(repository / "demo")
     assert "RAY_AUTH_TOKEN" not in done.output
     assert run(main.app, ["submit", "--dry-run", "--", "x"]).exit_code == 0
     monkeypatch.delenv("RAY_AUTH_TOKEN")
@@ -178,3 +269,30 @@ def test_the_verb_runs_ray_with_the_token(repository, monkeypatch):
     assert refused.exit_code == 2
     assert "--allow-unauthenticated" in refused.output
     assert len(seen) == 1
+
+
+def test_an_interrupted_run_is_submitted_again(repository, monkeypatch):
+    (repository / ".gitignore").write_text("/demo/\n")
+    monkeypatch.chdir(repository)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "t")
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    jobs = {"/api/jobs/r": {"status": "FAILED", "driver_exit_code": 75}}
+    jobs |= {"/api/jobs/r-1": {"status": "SUCCEEDED", "driver_exit_code": 0}}
+    sent = []
+
+    def ran(line, env, check):
+        name = line[line.index("--submission-id") + 1]
+        sent.append(name)
+        return subprocess.CompletedProcess(line, 0 if name == "r-1" else 1)
+
+    real = subprocess.run
+    monkeypatch.setattr(
+        main.subprocess, "run", lambda x, **k: ran(x, **k) if "submit" in x else real(x, **k)
+    )
+    with serving(jobs, secret="t") as address:
+        words = ["submit", "--address", address, "--submission-id", "r", "--", "x"]
+        once = CliRunner().invoke(main.app, words)
+        assert (once.exit_code, sent) == (75, ["r"])
+        assert "goes on where it was" in once.output
+        again = CliRunner().invoke(main.app, [*words[:5], "--resubmit", "3", "--", "x"])
+    assert (again.exit_code, sent) == (0, ["r", "r", "r-1"])

@@ -24,7 +24,7 @@ MAY = {
 #: library -> the only files of a folder that may import it
 ONLY_IN = {
     ("training", "ray"): {"launch.py"},
-    ("training", "wandb"): {"jsonl.py", "wandb_run.py"},
+    ("training", "wandb"): {"wandb_run.py"},
     ("training", "deepspeed"): {"zero.py"},
     ("data_sharding", "torch"): set(),
     ("data_sharding", "ray"): {"on_ray.py"},

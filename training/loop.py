@@ -72,7 +72,7 @@ def fit(
 
     while at.epoch < stage.epochs:
         meter = Meter(at.meter, world)
-        for batch in stream.epoch(at.epoch, start=at.step):
+        for batch in meter.timed(stream.epoch(at.epoch, start=at.step)):
             # Dropout and drop path draw from here: the same after a restart, another on each rank.
             torch.manual_seed(step_seed(seed, at.global_step, world.rank))
             lr = learning_rate(stage, at.global_step, stream.steps_per_epoch)
@@ -80,6 +80,9 @@ def fit(
             average.update(at.global_step)
             meter.add(losses, batch, norm)
             at.step, at.global_step = at.step + 1, at.global_step + 1
+            tracker.progress(
+                *(at.epoch + 1, at.step, stream.steps_per_epoch, meter.real, meter.waited)
+            )
             wish = pace(at.global_step)
             # The last step's checkpoint is the one after validation.
             if wish != "go" and at.step < stream.steps_per_epoch:

@@ -130,14 +130,7 @@ def train_stage(
         score = auroc(label, predict(model, preprocessor, tune, world))
         return {} if score is None else {"tune/auroc": score}
 
-    tracker = tracker_for(
-        folder / name / "metrics.jsonl",
-        name,
-        config.track,
-        f"{folder.name}-{name}",
-        config.model_dump(mode="json", exclude={"paths"}),
-        world.main,
-    )
+    tracker = tracker_for(folder, name, config, world.main, stage.epochs)
     pace = Pace(world, compute.checkpoint_s, compute.checkpoint_steps, stop)
     strategy = strategy_for(config, world)
     model, at = fit(

@@ -1,121 +1,68 @@
-"""Progress: metrics.jsonl is the truth, W&B is fed from it, and people read plain lines."""
+"""``metrics.jsonl``: the truth that all else is fed from, and the lines a person reads."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from data_sharding.schema import write_atomic
-from training.config import Track
+from training.tracking.progress import Progress
+from training.tracking.records import finite, read, to_line
 from training.tracking.say import say
-
-Record = dict[str, Any]
-
-
-class Tracker(Protocol):
-    """Where the loop's records go. Each has `step`, the global step, and only built-in types."""
-
-    def resume(self, step: int) -> None:
-        """Forget what was recorded after global step `step`: it will be done again."""
-        ...
-
-    def log(self, record: Record) -> None:
-        """One record."""
-        ...
-
-    def close(self) -> None:
-        """Flush and end."""
-        ...
-
-
-class NullTracker:
-    """For ranks other than 0."""
-
-    def resume(self, step: int) -> None:
-        """Nothing."""
-
-    def log(self, record: Record) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
+from training.tracking.tracker import Record
 
 
 class JsonlTracker:
-    """``metrics.jsonl``, one record a line, and the lines a person reads."""
+    """A `Tracker` that writes one record a line, and says it in words."""
 
-    def __init__(self, path: Path, title: str, echo: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        title: str,
+        echo: Callable[[str], None] | None = None,
+        epochs: int | None = None,
+    ) -> None:
+        """Write to `path`; `title` begins each line that is said, `epochs` are those to come."""
         self.path, self.title, self.echo = path, title, echo or say
+        self.progress = Progress(title, epochs, self.echo)
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def resume(self, step: int) -> None:
-        """Cut the file back to the records up to `step`; a torn last line is dropped."""
+        """Cut the file back to the records up to `step`; what cannot be read is named and cut."""
         if not self.path.exists():
             return
-        kept = []
-        for line in self.path.read_text().splitlines():
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line + "\n")
-            except ValueError:
-                break
-        write_atomic(self.path, "".join(kept))
+        found = read(self.path)
+        for problem in found.problems:
+            self.echo(f"{self.title}: {problem}")
+        kept = [r for r in found.records if r["step"] <= step]
+        write_atomic(self.path, "".join(to_line(r) for r in kept))
         if step:
             self.echo(f"{self.title}: resuming at step {step}")
 
     def log(self, record: Record) -> None:
-        """Append, and say it in words."""
-        with self.path.open("a") as f:
-            f.write(json.dumps(record, allow_nan=False) + "\n")
+        """Append, and say it in words; a number that is not finite is written as null."""
+        self.progress.close()
+        self._append(record)
         rest = {k: v for k, v in record.items() if k not in ("step", "epoch")}
         words = "  ".join(f"{k} {_short(v)}" for k, v in rest.items())
         self.echo(f"{self.title}: epoch {record['epoch']} step {record['step']}  {words}")
+        if wrong := [k for k, v in rest.items() if finite(v) != v]:
+            self.echo(f"{self.title}: warning: not finite: {', '.join(wrong)}")
+
+    def summary(self, values: Record) -> None:
+        """Append in place of an earlier one."""
+        records = read(self.path).records
+        write_atomic(self.path, "".join(to_line(r) for r in records))
+        self._append({"step": records[-1]["step"] if records else 0, "summary": values})
+
+    def _append(self, record: Record) -> None:
+        with self.path.open("a") as f:
+            f.write(to_line(record))
 
     def close(self) -> None:
-        """Nothing is open."""
-
-
-class WandbTracker(JsonlTracker):
-    """`JsonlTracker` and one W&B run, offline by default; rank 0 only, no identifiers."""
-
-    def __init__(self, path: Path, title: str, track: Track, run_id: str, config: Record) -> None:
-        super().__init__(path, title)
-        import wandb
-
-        self.run = wandb.init(
-            project=track.project,
-            group=track.group or run_id.rsplit("-", 1)[0],
-            job_type=title,
-            name=run_id,
-            id=run_id,
-            resume="allow",
-            mode=track.wandb,
-            dir=path.parent.parent,
-            config=config,
-            settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
-        )
-
-    def log(self, record: Record) -> None:
-        """To the file, then to W&B."""
-        super().log(record)
-        self.run.log({k: v for k, v in record.items() if k != "step"}, step=record["step"])
-
-    def close(self) -> None:
-        """End the W&B run."""
-        self.run.finish()
-
-
-def tracker_for(
-    path: Path, title: str, track: Track, run_id: str, config: Record, main: bool
-) -> Tracker:
-    """Rank 0's tracker, or none."""
-    if not main:
-        return NullTracker()
-    if track.wandb == "disabled":
-        return JsonlTracker(path, title)
-    return WandbTracker(path, title, track, run_id, config)
+        """Nothing is open but the bar."""
+        self.progress.close()
 
 
 def _short(value: Any) -> str:

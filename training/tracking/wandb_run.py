@@ -1,0 +1,84 @@
+"""A W&B run of a stage: the only place that knows the `wandb` library.
+
+W&B wants rising steps: of what is given twice, the first counts. Training is deterministic, so a
+step that is done again after a restart gives the numbers it gave before.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from training.tracking.identity import Identity, Mode
+from training.tracking.records import Recorded, numbers, summary_of
+from training.tracking.tracker import Record
+
+#: Seconds after which W&B is given up: at its start, and for what is not sent yet at the end.
+START_S, FINISH_S = 20.0, 60.0
+
+
+class WandbRun:
+    """One run, open; `last` is the last step that W&B has."""
+
+    def __init__(self, identity: Identity, mode: Mode) -> None:
+        """Begin it, or online go on with it if W&B knows its id.
+
+        Raises:
+            Exception: whatever the library or the network comes up with.
+        """
+        # Started late: it takes half a second, and is not needed where W&B is disabled.
+        import wandb
+
+        self.run: Any = wandb.init(
+            project=identity.project,
+            group=identity.group,
+            job_type=identity.job_type,
+            name=identity.name,
+            id=identity.id,
+            resume="allow" if mode == "online" else None,
+            mode=mode,
+            dir=identity.folder,
+            config=identity.config,
+            allow_val_change=True,  # it may go on with another number of workers
+            reinit="create_new",
+            settings=_settings(wandb.Settings),
+        )
+        self.last = int(self.run.starting_step) - 1
+        self.folder = str(self.run.dir)
+
+    def feed(self, records: list[Record]) -> int:
+        """Log those that W&B does not have; how many they were."""
+        new = [r for r in records if r["step"] > self.last]
+        for record in new:
+            values = numbers({k: v for k, v in record.items() if k != "step"})
+            self.run.log(values, step=record["step"])
+            self.last = record["step"]
+        return len(new)
+
+    def finish(self, recorded: Recorded) -> None:
+        """Give the summary and close."""
+        self.run.summary.update(summary_of(recorded))
+        self.run.finish()
+
+
+def _settings(settings: Any) -> Any:
+    """Numbers only: nothing of the machine, its user, its files, its packages."""
+    return settings(
+        silent=True,
+        console="off",
+        init_timeout=START_S,
+        finish_timeout=FINISH_S,
+        finish_timeout_raises=True,
+        disable_code=True,
+        disable_git=True,
+        disable_job_creation=True,
+        save_code=False,
+        host="-",
+        username="-",
+        email="-",
+        program="-",
+        x_disable_machine_info=True,
+        x_disable_meta=True,
+        x_disable_stats=True,
+        x_executable="-",
+        x_save_requirements=False,
+    )

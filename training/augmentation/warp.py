@@ -89,7 +89,9 @@ def resample(image: np.ndarray, nodes: np.ndarray) -> np.ndarray:
 def maps(nodes: np.ndarray, height: int, width: int) -> np.ndarray:
     """Nodes -> float32 [2, height, width], x and y in pixels."""
     far = np.array([width - 1, height - 1])[:, None, None]
-    coarse = ((nodes + 1) * far / 2).astype(np.float32)
+    # One more node at each far end, of no weight: the last pixel lies on the last node.
+    coarse = np.zeros((2, NODES + 1, NODES + 1), np.float32)
+    coarse[:, :NODES, :NODES] = (nodes + 1) * far / 2
     out = np.empty((2, height, width), np.float32)
     _enlarge(coarse, *_cells(width), *_cells(height), out)
     return out
@@ -100,8 +102,8 @@ def _cells(size: int) -> tuple[np.ndarray, np.ndarray]:
     """Node (i, j) lies at pixel (i, j) * (size - 1) / (NODES - 1): each cell's first pixel, and
     how far into its cell every pixel lies (0 to 1)."""
     step = np.linspace(0, NODES - 1, size, dtype=np.float32)
-    cell = np.minimum(step.astype(np.int64), NODES - 2)
-    return np.searchsorted(cell, np.arange(NODES)), step - cell.astype(np.float32)
+    cell = step.astype(np.int64)
+    return np.searchsorted(cell, np.arange(NODES + 1)), step - cell.astype(np.float32)
 
 
 def _compiled(function: Any) -> Any:

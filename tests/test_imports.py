@@ -23,7 +23,7 @@ MAY = {
 }
 #: library -> the only files of a folder that may import it
 ONLY_IN = {
-    ("training", "ray"): {"launch.py"},
+    ("training", "ray"): {"on_ray.py"},
     ("training", "wandb"): {"wandb_run.py"},
     ("training", "deepspeed"): {"zero.py"},
     ("data_sharding", "torch"): set(),

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from training.interrupt import EXIT_CODE, Interrupted
 from training.overrides import override
 from training.recipes import RECIPES, recipe
 
@@ -51,6 +52,9 @@ def train(
             return
         else:
             launch(config, folder)
+    except Interrupted as e:
+        typer.echo(f"interrupted: {e}; the same command goes on", err=True)
+        raise typer.Exit(EXIT_CODE) from e
     except ValueError as e:
         typer.echo(f"error: {e}", err=True)
         raise typer.Exit(2) from e

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -74,22 +75,27 @@ def alone(use_gpu: bool = False) -> World:
     return World(0, 1, torch.device("cuda" if use_gpu else "cpu"))
 
 
-def joined(use_gpu: bool = False) -> World:
+def joined(use_gpu: bool = False, timeout_s: float = 600) -> World:
     """The world of the process group that is already initialised."""
     _require_gpu(use_gpu)
     local = int(os.environ.get("LOCAL_RANK", "0"))
     device = torch.device("cuda", local) if use_gpu else torch.device("cpu")
-    control = dist.new_group(backend="gloo") if use_gpu else None
+    timeout = timedelta(seconds=timeout_s)
+    control = dist.new_group(backend="gloo", timeout=timeout) if use_gpu else None
     return World(dist.get_rank(), dist.get_world_size(), device, control)
 
 
-def join_torchrun(use_gpu: bool = False) -> World:
-    """Make the process group from torchrun's environment and join it."""
+def join_torchrun(use_gpu: bool = False, timeout_s: float = 600) -> World:
+    """Make the process group from torchrun's environment and join it.
+
+    Who waits longer than `timeout_s` for the others raises RuntimeError (NCCL: the process ends).
+    """
     _require_gpu(use_gpu)
     if use_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if use_gpu else "gloo")
-    return joined(use_gpu)
+    backend = "nccl" if use_gpu else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+    return joined(use_gpu, timeout_s)
 
 
 def _require_gpu(use_gpu: bool) -> None:

@@ -25,7 +25,7 @@ class Average:
     def update(self, step: int) -> None:
         """average <- d average + (1 - d) model with d = min(decay, (1 + t)/(10 + t))."""
         d = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.parts, self.of, 1 - d)
+        torch._foreach_lerp_(self.parts, self.of, 1 - d)  # type: ignore[attr-defined]
 
     @torch.no_grad()
     def settle(self) -> nn.Module:
@@ -45,4 +45,4 @@ class Average:
         ema = self.settle().state_dict()
         names = [name for name, _ in self.module.named_parameters()]
         model = dict(zip(names, self.strategy.whole(self.of), strict=True))
-        return {"model": {name: model.get(name, ema[name]) for name in ema}, "ema": ema}
+        return {"model": ema | model, "ema": ema}

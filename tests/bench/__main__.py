@@ -28,6 +28,7 @@ NAMES = (
     "bootstrap",
     "augment",
     "loop",
+    "ddp",
     "phantom",
     "leaks",
     "seek",

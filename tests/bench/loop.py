@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,16 +25,18 @@ from torch.nn import functional as F
 from data_sharding.reader import ShardDataset
 from tests.bench.harness import Row, alternate, now, number
 from tests.conftest import pack_pictures
+from training.batch import Batch
 from training.checkpoint import Checkpoints
-from training.config import Model, Stage
+from training.config import Compute, Model, Stage
 from training.loop import fit
 from training.models import build
+from training.pace import Pace
 from training.preprocess import Preprocessor
-from training.strategy import Single
-from training.stream import Batch, Group, Stream
+from training.strategies.replicated import Replicated
+from training.stream import Group, Stream
 from training.tasks import Supervised
-from training.tracking import NullTracker
-from training.world import alone
+from training.tracking import JsonlTracker
+from training.world import World, alone
 
 SIZE, BATCH, STEPS, SKIP = 128, 32, 17, 3
 MODEL = Model(name="test_byobnet", pretrained="none")
@@ -59,23 +63,44 @@ class Waited:
 class Marked(Supervised):
     """A task that marks when each loss was asked for."""
 
-    def __init__(self) -> None:
-        self.marks: list[float] = []
+    def __init__(self, wall: bool = False) -> None:
+        self.clock, self.marks = time.perf_counter if wall else now, []
 
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
-        self.marks.append(now())
+        self.marks.append(self.clock())
         return super().loss(model, batch)
+
+
+def stream_of(pack: Path, size: int, batch: int, kind: str, world: World) -> Stream:
+    data = ShardDataset(pack, "train")
+    group = Group(data, np.arange(len(data)), data.index["label"].to_numpy(np.int64))
+    preprocessor = Preprocessor(
+        size=size, mean=0.449, std=0.226, pixels="drawn/1", shape=(size, size)
+    )
+    return Stream([group], (batch,), preprocessor, kind, 0, world)
+
+
+def fit_once(model: Model, stream: Any, stage: Stage, task: Marked, world: World) -> None:
+    """One epoch of our whole loop: tracker, checkpoints, moving average and all."""
+    torch.manual_seed(0)
+    compute = Compute(launcher="local", checkpoint_s=1e6)
+    with tempfile.TemporaryDirectory() as folder:
+        tracker = JsonlTracker(Path(folder) / "metrics.jsonl", "bench", echo=lambda _: None)
+        fit(
+            *(task, build(model), stream, Replicated(world, compute, "float32"), tracker, stage),
+            *(Checkpoints(Path(folder)), lambda _: {}, 0),
+            Pace(world, compute.checkpoint_s, None, lambda: False),
+        )
+
+
+def stage_of(batch: int, kind: str) -> Stage:
+    return Stage(epochs=1, batch=batch, lr=3e-3, warmup_epochs=0, ema=0.98, augment=kind)  # type: ignore[arg-type]
 
 
 def ours(stream: Stream, stage: Stage) -> tuple[float, float]:
     """Seconds a sample, and the share of them spent waiting for data."""
-    torch.manual_seed(0)
     waited, task = Waited(stream), Marked()
-    with tempfile.TemporaryDirectory() as folder:
-        fit(
-            *(task, build(MODEL), waited, Single(stream.world), NullTracker(), stage),  # type: ignore[arg-type]
-            *(Checkpoints(Path(folder)), lambda _: {}, 0),
-        )
+    fit_once(MODEL, waited, stage, task, stream.world)
     seconds = task.marks[-1] - task.marks[SKIP]
     # between these two marks lie the waits for the batches SKIP + 1 to the last
     return seconds / (BATCH * (STEPS - 1 - SKIP)), sum(waited.waits[SKIP + 1 :]) / seconds
@@ -96,16 +121,11 @@ def bare(batches: list[tuple[torch.Tensor, torch.Tensor]], stage: Stage) -> floa
 
 
 def run(folder: Path) -> list[Row]:
-    n = BATCH * STEPS
-    data = ShardDataset(pack_pictures(folder / "pack", "pack", "internal", {"train": n}, SIZE))
-    group = Group(data, np.arange(n), data.index["label"].to_numpy(np.int64))
-    preprocessor = Preprocessor(
-        size=SIZE, mean=0.449, std=0.226, pixels="cxr/1", shape=(SIZE, SIZE)
-    )
+    pack = pack_pictures(folder / "pack", "pack", "internal", {"train": BATCH * STEPS}, SIZE)
     rows = []
     for kind in ("weak", "strong"):
-        stage = Stage(epochs=1, batch=BATCH, lr=3e-3, warmup_epochs=0, ema=0.98, augment=kind)  # type: ignore[arg-type]
-        stream = Stream([group], (BATCH,), preprocessor, kind, 0, alone())
+        stage = stage_of(BATCH, kind)
+        stream = stream_of(pack, SIZE, BATCH, kind, alone())
         ready = [(b.image, b.label) for b in itertools.islice(stream.epoch(0), STEPS)]
         shares: list[float] = []
 

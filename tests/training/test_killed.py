@@ -1,0 +1,77 @@
+"""SIGKILL at random steps, other strategies, other world sizes: what is learnt is the same."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+from safetensors.torch import load_file
+
+from data_sharding.schema import sha256_file
+from tests.training.workers import at_work, finish
+from training.launch import complete, prepare
+
+KILLS = 20
+WEIGHTS = ("teacher/weights/model.safetensors", "student/weights/model.safetensors")
+
+
+@pytest.fixture
+def long(tiny, tmp_path):
+    """A run of 12 + 12 epochs of three or four steps; takes a name and overrides."""
+
+    def make(name, *changes):
+        return tiny(
+            *(
+                "pseudo.enabled=false",
+                "teacher.epochs=12",
+                "student.epochs=12",
+                "compute.checkpoint_steps=2",
+            ),
+            *(f"paths.runs={tmp_path / name}", *changes),
+        )
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("strategy", "size"), [("single", 1), ("ddp", 2), ("zero1", 2)], ids=["single", "ddp", "zero1"]
+)
+def test_killed_anywhere_again_and_again(long, tmp_path, strategy, size):
+    log = tmp_path / "log"
+    calm = long("calm", f"compute.strategy={strategy}")
+    finish(calm, size, log)
+    config = long("killed", f"compute.strategy={strategy}")
+    draw = random.Random(f"kill/{strategy}")
+    kills = 0
+    while kills < KILLS:
+        with at_work(config, size, log) as workers:
+            victim = draw.randrange(size)
+            assert workers.until(draw.randint(1, 5), victim), f"ended after {kills} kills"
+            time.sleep(draw.random() * 0.02)
+            workers.signal(victim)
+            kills += 1
+    finish(config, size, log)
+    folder, undisturbed = prepare(config), prepare(calm)
+    assert complete(folder)
+    for path in WEIGHTS:
+        assert sha256_file(folder / path) == sha256_file(undisturbed / path), path
+
+
+def test_worlds_and_strategies_change_in_the_middle(long, tmp_path):
+    """2 -> 1 -> 2 workers, DDP -> single -> ZeRO-2: the same up to the order of sums."""
+    log = tmp_path / "log"
+    calm = long("calm")
+    finish(calm, 1, log)
+    folder = prepare(long("moved"))
+    for strategy, size in (("ddp", 2), ("single", 1), ("zero2", 2), ("ddp", 2), ("zero1", 2)):
+        config = long("moved", f"compute.strategy={strategy}")
+        assert prepare(config) == folder, "where it runs is not what it is"
+        with at_work(config, size, log) as workers:
+            assert workers.until(7, 0), f"ended before {strategy}"
+            workers.signal(0)
+    finish(long("moved", "compute.strategy=ddp"), 2, log)
+    for path in WEIGHTS:
+        ours, theirs = load_file(folder / path), load_file(prepare(calm) / path)
+        apart = max(float((ours[k] - theirs[k]).norm() / theirs[k].norm()) for k in ours)
+        assert apart < 1e-5, path

@@ -10,6 +10,7 @@ operators are not used.
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import sys
 from datetime import timedelta
@@ -37,8 +38,6 @@ class Zero:
         """ValueError: DeepSpeed is missing, or the options do not go together."""
         self.world, self.compute, self.precision = world, compute, precision
         self.number = int(compute.strategy.removeprefix("zero"))
-        if compute.offload and self.number == 0:
-            raise ValueError("compute.offload=true: zero0 has no shares to offload; set zero1 to 3")
         if compute.compile and self.number == 3:
             raise ValueError(
                 "compute.compile=true: zero3 brings in the weights of each layer as it runs, which "
@@ -58,6 +57,7 @@ class Zero:
         self.model, self.stage = model.train(), stage
         # Any, because DeepSpeed hangs attributes on them.
         self.parameters: list[Any] = list(model.parameters())
+        self.attributes = [dict(vars(p)) for p in self.parameters]
         self.shapes = {name: p.shape for name, p in model.named_parameters()}
         if scalar := [name for name, shape in self.shapes.items() if not shape]:
             raise ValueError(
@@ -217,6 +217,12 @@ class Zero:
     def close(self) -> None:
         """See `Strategy`. Under zero3 the model is of no use afterwards."""
         self.engine.destroy()
+        # What it leaves on the model would keep the engine, as long as anyone has the model.
+        self.engine.module_forward_pre_hook.remove()
+        self.engine.module_forward_post_hook.remove()
+        for p, attributes in zip(self.parameters, self.attributes, strict=True):
+            vars(p).clear()
+            vars(p).update(attributes)
         del self.engine, self.optimizer, self.model, self.parameters
         gc.collect()  # the engine is part of many cycles
         if self.founded:
@@ -247,6 +253,7 @@ def _library(device: torch.device) -> Any:
             "start it in a process of its own, without DS_ACCELERATOR"
         )
     for handler in logger.handlers:
-        handler.setStream(sys.stderr)  # type: ignore[attr-defined]
+        if type(handler) is logging.StreamHandler:  # its own, to stdout
+            handler.setStream(sys.stderr)
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # compiled at its first use
     return deepspeed

@@ -149,7 +149,7 @@ def wait(
     from cluster import nodes
 
     try:
-        found = nodes.wait(nodes.alive(address), machines, timeout, typer.echo)
+        found = nodes.wait(nodes.alive(address, typer.echo), machines, timeout, typer.echo)
     except ValueError as e:
         raise _refused(e) from e
     typer.echo(f"{found} machines")

@@ -36,17 +36,25 @@ def wait(
         sleep(2)
 
 
-def alive(address: str) -> Callable[[], int]:
+def alive(address: str, say: Callable[[str], object]) -> Callable[[], int]:
     """A count of the machines of the cluster at `address`, such as ``head:6379``.
 
-    Raises:
-        ValueError: no cluster answers there, or it wants another token.
+    While no head answers it is 0, and `say` is told why, once.
     """
     import ray
 
-    try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-    except Exception as e:  # Ray's own, the system's, a wrong token's
-        first = (str(e).strip().splitlines() or [type(e).__name__])[0]
-        raise ValueError(f"{address}: {first}") from e
-    return lambda: sum(bool(node["Alive"]) for node in ray.nodes())
+    said = set()
+
+    def count() -> int:
+        try:
+            if not ray.is_initialized():
+                ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+            return sum(bool(node["Alive"]) for node in ray.nodes())
+        except Exception as e:  # Ray's own, the system's, a wrong token's
+            reason = (str(e).strip().splitlines() or [type(e).__name__])[0]
+            if reason not in said:
+                say(f"{address}: {reason}")
+                said.add(reason)
+            return 0
+
+    return count

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,40 +16,84 @@ from cluster.submit import ray_cli
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "cluster" / "README.md").read_text()
-LINES = [
-    line.split(" #")[0].strip()
-    for block in re.findall(r"```bash\n(.*?)```", GUIDE, re.S)
-    for line in block.splitlines()
+FILES = ("onprem.yaml", "raycluster.yaml", "rayjob.yaml", "slurm.sbatch", "Dockerfile")
+HEADS = {name: (ROOT / "cluster" / name).read_text() for name in FILES}
+
+
+def commands(text):
+    return [line.split(" #")[0].strip() for line in text.splitlines() if line.strip()]
+
+
+LINES = [x for block in re.findall(r"```bash\n(.*?)```", GUIDE, re.S) for x in commands(block)]
+#: What the files' own comments say is typed.
+NOTES = [
+    re.split(r"\s{4,}", line.removeprefix("#").strip())[0]
+    for text in HEADS.values()
+    for line in text.splitlines()
+    if line.startswith("#   ")
 ]
 
 
-@pytest.mark.parametrize("line", [x for x in LINES if x.startswith("python -m cluster submit")])
+@pytest.mark.parametrize("line", [x for x in LINES + NOTES if "python -m cluster submit" in x])
 def test_our_commands_run_dry(line, monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("OSTEORAY_HOME", str(tmp_path))
     monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)
-    words = shlex.split(line)[3:]
+    words = shlex.split(line[line.index("python") :])[3:]
     done = CliRunner().invoke(app, [words[0], "--dry-run", *words[1:]])
     assert done.exit_code == 0, done.output
     assert Path(ray_cli()).name == "ray"
 
 
-def test_rays_options_exist():
-    from ray.dashboard.modules.job.cli import submit
-    from ray.scripts.scripts import start
+RECIPES = (
+    r"(?:python|torchrun --nproc-per-node \d+) -m training .*|.*slurm\.sbatch osp.*|.*doctor -- .*"
+)
 
-    known = {
-        "start": {o for p in start.params for o in p.opts},
-        "job": {o for p in submit.params for o in p.opts},
-    }
-    lines = [x.split(" -- ")[0] for x in LINES if x.startswith("ray ")]
-    assert any(x.startswith("ray job submit --working-dir .") for x in lines)
+
+@pytest.mark.parametrize("line", [x for x in LINES + NOTES if re.fullmatch(RECIPES, x)])
+def test_every_recipe_and_setting_exists(line):
+    words = re.split(r"-m training |slurm\.sbatch |doctor -- ", line)[1].split()
+    done = subprocess.run(
+        [sys.executable, "-m", "training", *words, "--show"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_rays_commands_and_options_exist():
+    from ray.scripts.scripts import cli
+
+    lines = [x.split(" -- ")[0] for x in LINES + NOTES if x.startswith("ray ")]
+    lines += re.findall(r"`(ray [^`]+)`", GUIDE)
+    assert len(lines) > 10
     for line in lines:
-        verb = line.split()[1]
-        for option in re.findall(r"--[\w-]+", line):
-            assert option in known.get(verb, {"--generate"}), line
+        command, words = cli, shlex.split(line)[1:]
+        while words and hasattr(command, "commands"):
+            assert words[0] in command.commands, line
+            command = command.commands[words.pop(0)]
+        known = {o for p in command.params for o in [*p.opts, *p.secondary_opts]}
+        options = {w.split("=")[0] for w in words if w.startswith("-")}
+        assert options <= known, line
 
 
 def test_paths_it_names_exist():
     for name in re.findall(r"python -m (\w+)", GUIDE):
         assert (ROOT / name / "__main__.py").exists()
+    linked = re.findall(r"\]\(([\w.]+)\)", GUIDE)
+    assert set(linked) == set(FILES), "every file is explained"
+    named = re.findall(r"cluster/[\w.]+", GUIDE + "".join(HEADS.values()))
+    assert len(named) > 10
+    assert [n for n in named if not (ROOT / n.rstrip(".")).exists()] == []
+
+
+def test_options_of_ours_that_it_names_exist():
+    def help_of(*words):
+        done = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200"})
+        return done.output
+
+    ours = help_of("submit")
+    for option in ("--resubmit", "--env", "--dry-run", "--allow-unauthenticated", "--module"):
+        assert option in GUIDE
+        assert option in ours

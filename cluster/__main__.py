@@ -155,6 +155,24 @@ def wait(
     typer.echo(f"{found} machines")
 
 
+@app.command()
+def stop(
+    timeout: Annotated[float, typer.Option(min=0, help="seconds to wait")] = 120,
+) -> None:
+    """Ask the runs of this machine to write a checkpoint and end, and wait until they have.
+
+    What is stopped so ends with 75; the same command goes on. Exit code 1 if one is still there.
+    Pods of cluster/raycluster.yaml call it before they go.
+    """
+    from cluster.stop import runs
+    from cluster.stop import stop as end
+
+    left = end(runs(), timeout, typer.echo)
+    for process in left:
+        typer.echo(f"{process.pid} is still there after {timeout:g} s", err=True)
+    raise typer.Exit(1 if left else 0)
+
+
 def _refused(error: Exception) -> typer.Exit:
     typer.echo(f"error: {error}", err=True)
     return typer.Exit(2)

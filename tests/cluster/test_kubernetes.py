@@ -11,7 +11,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from cluster.__main__ import app
 from cluster.checks.network import PORTS, WORKERS
 from cluster.submit import STOP_S
 
@@ -108,6 +110,7 @@ CONTAINER = (*HEAD, "containers", 0)
         ((*CONTAINER, "livenessProbe", "httpGet", "port"), 70000),
         ((*CONTAINER, "securityContext", "privileged"), True),
         ((*CONTAINER, "securityContext", "capabilities", "drop"), []),
+        ((*CONTAINER, "lifecycle", "preStop", "exec", "command"), "python -m cluster stop"),
         ((*CONTAINER, "env", 0), {"name": "OSTEORAY_HOME"}),
         ((*CONTAINER, "env", 0, "value"), 3),
         ((*CONTAINER, "volumeMounts", 0, "mountPath"), "data"),
@@ -149,6 +152,14 @@ def test_a_pod_is_of_one_piece(pod):
     # SIGTERM, a checkpoint, SIGKILL: in this order.
     drain = int(env["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"])
     assert STOP_S <= drain < spec["terminationGracePeriodSeconds"]
+    # The runs' drivers live on the head: they are asked first, and have as long.
+    hook = container.get("lifecycle", {}).get("preStop")
+    assert bool(hook) == ("groupName" not in group)
+    if hook:
+        command = hook["exec"]["command"]
+        assert command[:4] == ["python", "-m", "cluster", "stop"]
+        assert CliRunner().invoke(app, [*command[3:-1], "0", "--help"]).exit_code == 0
+        assert STOP_S <= int(command[-1]) < spec["terminationGracePeriodSeconds"]
     # What Kubernetes grants is what Ray counts; a GPU is never shared.
     resources = container["resources"]
     assert resources["requests"] == resources["limits"]

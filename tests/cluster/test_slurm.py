@@ -122,6 +122,7 @@ def test_rays_options_exist():
 PROGRAMS = {
     "srun": 'echo "srun $*" >> "$LOG"; [ -z "${NODES:-}" ] || SLURM_NODEID=0 bash -c "${@: -1}"',
     "scontrol": 'echo "scontrol $*" >> "$LOG"; [ "$1" != show ] || printf "n1\\nn2\\n"',
+    "scancel": 'echo "scancel $*" >> "$LOG"',
     "squeue": 'echo "${STATE:-RUNNING}"',
     "ray": 'echo "ray $* $RAY_AUTH_MODE ${#RAY_AUTH_TOKEN}" >> "$LOG"; exec sleep 60',
     "python": """
@@ -243,3 +244,21 @@ def test_each_node_starts_ray_with_the_jobs_own_token(slurm):
     (line,) = re.findall(r"^ray start .*", log, re.M)
     assert "--head" in line
     assert line.endswith(" token 64")
+
+
+def test_a_node_that_slurm_asks_to_stop_tells_the_job_and_ray(slurm, tmp_path):
+    (node,) = re.findall(r"^node='(.*?)^'", TEXT, re.S | re.M)
+
+    def ask(process, said):
+        env = {"PATH": f"{tmp_path}/.venv/bin:{os.environ['PATH']}", "LOG": str(tmp_path / "log")}
+        env |= {"SLURM_NODEID": "0", "SLURM_JOB_ID": "7", "RAY_TMPDIR": str(tmp_path / "ray")}
+        one = subprocess.Popen(["bash", "-c", node], env=env)
+        until(said, "ray start")
+        assert (tmp_path / "ray").exists()
+        time.sleep(0.3)
+        one.send_signal(signal.SIGTERM)
+        assert one.wait(timeout=20) == 0
+        assert not (tmp_path / "ray").exists(), "nothing is left on the node"
+
+    _, log = slurm("ospenscreen", meanwhile=ask)
+    assert "scancel --batch --signal=TERM 7\n" in log

@@ -68,6 +68,7 @@ def _machine(env: Mapping[str, str], plan: Plan) -> list[Check]:
         machine.clock("file clock", f"the storage of {existing}", skew, accuracy),
         machine.gpus(driver is not None, usable, plan.gpus, used),
         software.gpu_driver(driver, cuda),
+        software.compiler(shutil.which("c++") or shutil.which("g++"), plan.compiler),
     ]
 
 

@@ -28,6 +28,7 @@ class Plan:
         gpus: of all these workers.
         on_ray: they are Ray's workers.
         wandb: offline, online or disabled.
+        compiler: torch.compile or DeepSpeed's offload build code while they run.
     """
 
     places: tuple[str, ...]
@@ -37,6 +38,7 @@ class Plan:
     gpus: int = 0
     on_ray: bool = True
     wandb: str = "offline"
+    compiler: bool = False
 
 
 def at_home(home: Path) -> Plan:
@@ -82,6 +84,7 @@ def plan_of(settings: str) -> Plan:
             gpus=workers if compute["use_gpu"] else 0,
             on_ray=on_ray,
             wandb=str(found["track"]["wandb"]),
+            compiler=bool(compute.get("compile") or compute.get("offload")),
         )
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as e:
         raise ValueError(f"python -m training --show printed no settings: {e!r}") from e

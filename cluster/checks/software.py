@@ -74,6 +74,14 @@ def gpu_driver(driver: str | None, cuda: str | None) -> Check:
     return Check("gpu driver", "ok", f"{driver}, torch with CUDA {cuda}")
 
 
+def compiler(found: str | None, needed: bool) -> Check:
+    """A C++ compiler for what torch.compile and DeepSpeed's offload build while they run."""
+    if found or not needed:
+        return Check("compiler", "ok", found or "none, and none is needed")
+    fix = "apt-get install g++, on every machine; or compute.compile=false compute.offload=false"
+    return Check("compiler", "fail", "none, and the run builds code as it goes", fix)
+
+
 def _public(version: str) -> str:
     """Without the local part: 2.15.0+cu132 is 2.15.0."""
     return version.split("+")[0]

@@ -51,7 +51,8 @@ def readers():
 
     package = Path(ray.__file__).parent
     files = [package / "_common" / "utils.py", package / "_private" / "ray_constants.py"]
-    files += sorted((package / "_private" / "authentication").glob("*.py"))
+    for folder in ("_private/authentication", "_common/usage"):
+        files += sorted((package / folder).glob("*.py"))
     files.append(package / "dashboard" / "modules" / "job" / "job_supervisor.py")
     files.append(ROOT / "cluster" / "access.py")  # Ray's own reader of the token is compiled
     folders = ("data_sharding", "training", "eval", "tuning")
@@ -77,6 +78,11 @@ def test_a_checkpoint_has_the_same_seconds_everywhere():
         seconds |= set(re.findall(r"DRAIN_TIMEOUT_S(?:, value: \"|=)(\d+)", text))
         seconds |= set(re.findall(r"STOP_WAIT_TIME_S: \"(\d+)", text))
     assert seconds == {str(STOP_S)}
+
+
+def test_nothing_is_told_to_anybody_outside():
+    for name in FILES:
+        assert re.search(r"RAY_USAGE_STATS_ENABLED(=|, value: \")0", FILES[name]), name
 
 
 def test_memory_of_the_object_store_is_the_same_everywhere():

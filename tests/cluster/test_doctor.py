@@ -56,7 +56,6 @@ def test_a_runs_own_words_say_what_to_look_at(home):
     words = ["ospenscreen:smoke", "--fresh", "paths.external=[]", "compute.workers=64"]
     words += [f"paths.{name}={home / 'far'}" for name in ("internal", "public")]
     done = CliRunner().invoke(app, ["doctor", "--", *words])
-    assert done.exit_code == 1
     assert "far (internal, 3 samples in 1 shards)" in done.output
     assert "the workers ask for 64" in done.output
     refused = CliRunner().invoke(app, ["doctor", "--", "ospenscreen:smoke", "compute.wrokers=1"])
@@ -90,6 +89,8 @@ track: {wandb: online}
     assert (plan.workers, plan.cpus, plan.gpus, plan.wandb) == (2, 8, 2, "online")
     local = plan_of(settings.replace("launcher: ray", "launcher: local"))
     assert (local.workers, local.cpus, local.gpus, local.on_ray) == (1, 1, 1, False)
+    assert not plan.compiler
+    assert plan_of(settings.replace("use_gpu: true", "use_gpu: true, compile: true")).compiler
     for broken in ("", "[]", "paths: 3", "paths: {", settings.replace("track", "tracks")):
         with pytest.raises(ValueError, match="printed no settings"):
             plan_of(broken)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from typer.testing import CliRunner
 
 from cluster import nodes
+from cluster.__main__ import app
 
 
 class Clock:
@@ -56,3 +58,9 @@ def test_where_no_head_answers_there_are_none(monkeypatch):
     count = nodes.alive("127.0.0.1:1", said.append)
     assert [count(), count()] == [0, 0]
     assert said == ["127.0.0.1:1: no head"], "once"
+    run = CliRunner().invoke
+    done = run(app, ["wait", "2", "--address", "127.0.0.1:1", "--timeout", "0"])
+    assert done.exit_code == 2
+    assert "0 of 2 machines joined" in done.output
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert "--address" in run(app, ["wait", "2"]).output

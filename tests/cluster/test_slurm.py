@@ -128,7 +128,7 @@ PROGRAMS = {
     "python": """
 case "$*" in
   "-c "*) exec "$PYTHON" "$@" ;;
-  "-m cluster wait"*) echo "$* $RAY_ADDRESS" >> "$LOG"; sleep "${WAIT:-0}" ;;
+  "-m cluster wait"*) echo "$* $RAY_ADDRESS" >> "$LOG"; sleep "${WAIT:-0}"; exit "${FEW:-0}" ;;
   *) echo "driver $*" >> "$LOG"
      trap 'echo "driver got TERM" >> "$LOG"; sleep .3; exit 75' TERM
      if [ -n "${STAY:-}" ]; then sleep 20 & wait; else exit "${CODE:-0}"; fi ;;
@@ -185,6 +185,12 @@ def test_a_run_that_ends_is_not_queued_again(slurm):
     assert "driver -m training ospenscreen compute.workers=8\n" in log
     assert "-m cluster wait 2 n1:6379\n" in log
     assert "requeue" not in log
+
+
+def test_with_fewer_nodes_the_run_decides(slurm):
+    code, log = slurm("ospenscreen", FEW="2")
+    assert code == 0
+    assert "driver -m training" in log
 
 
 def test_what_fails_is_not_queued_again(slurm):

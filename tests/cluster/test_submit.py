@@ -208,6 +208,20 @@ def test_no_secret_goes_into_a_jobs_environment(name):
     assert variables(["A=b=c", "D="]) == {"A": "b=c", "D": ""}
 
 
+def test_ray_understands_what_we_send_and_ask_for():
+    from ray.dashboard.modules.dashboard_sdk import parse_runtime_env_args
+    from ray.dashboard.modules.job.pydantic_models import JobDetails
+    from ray.runtime_env import RuntimeEnv
+
+    line = command("ray", HERE, Path("/d"), ["x"])
+    sent = line[line.index("--runtime-env-json") + 1]
+    found = RuntimeEnv(**parse_runtime_env_args(runtime_env_json=sent))
+    assert found["excludes"] == list(EXCLUDES)
+    assert found["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"] == "120"
+    assert JobDetails is not None
+    assert {"status", "driver_exit_code"} <= set(JobDetails.model_fields)
+
+
 def test_how_a_job_ended_is_asked():
     jobs = {
         "/api/jobs/a": {"status": "FAILED", "driver_exit_code": 75},

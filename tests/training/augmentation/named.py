@@ -39,7 +39,7 @@ NAMED: dict[str, Draw] = {
 #: What each set is made of.
 SETS = {
     "strong": (
-        *("blur", "motion blur", "median blur", "shift-scale-rotate", "grid distortion"),
+        *("flip", "blur", "motion blur", "median blur", "shift-scale-rotate", "grid distortion"),
         *("elastic", "optical distortion", "gamma", "grid dropout"),
     ),
     "face": ("flip", "face affine", "CLAHE", "vertical flip"),

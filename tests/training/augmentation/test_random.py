@@ -37,7 +37,7 @@ def test_pure_in_seed_draw_and_key(image):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shape", [(96, 128), (64, 64, 3), (9, 7)])
+@pytest.mark.parametrize("shape", [(96, 128), (64, 64, 3), (9, 7), (1, 1), (2, 300)])
 def test_shape_and_type_are_kept_and_the_input_is_not_touched(kind, shape):
     image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     before = image.copy()
@@ -64,6 +64,15 @@ def test_weak_is_the_flip_that_strong_begins_with_and_view_of_names_it(image):
 
 def test_none_is_the_picture_itself(image):
     assert augment(image, "none", 0, 0, "k") is image
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((8, 8)), np.zeros((8, 8), np.uint16), np.zeros(8, np.uint8)]
+)
+def test_what_is_no_picture_of_ours_is_refused(kind, wrong):
+    with pytest.raises(ValueError, match="takes uint8"):
+        augment(wrong, kind, 0, 0, "k")
 
 
 def test_an_unknown_kind_is_named_with_those_there_are(image):

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from cluster import facts
+from cluster import api, facts
 from cluster.access import address_of, is_loopback, token_file, token_of
 from cluster.checks import Check, dashboard, data, machine, network, software
 from cluster.plan import Plan, at_home
@@ -78,8 +78,11 @@ def _network(env: Mapping[str, str], user: Path) -> list[Check]:
     here = is_loopback(address)
     # The token goes to its own cluster only where nobody can listen.
     safe = here or address.startswith("https:")
-    stranger = facts.ask(address)
-    known = facts.ask(address, secret) if secret and safe else None
+    stranger = api.ask(address)
+    known = api.ask(address, secret) if secret and safe else None
+    clocks = api.node_clocks(address, secret) if known and known.status == 200 else {}
+    slowest = max(clocks, key=lambda name: abs(clocks[name]), default="")
+    skew, late = clocks.get(slowest), api.REPORT_S / 2
     port = network.head_port(env.get("RAY_ADDRESS"))
     wanted = network.PORTS | ({"the head": port} if port else {})
     host = socket.gethostname()
@@ -99,6 +102,7 @@ def _network(env: Mapping[str, str], user: Path) -> list[Check]:
             facts.module_version("ray")[0],
         ),
         machine.clock("head's clock", f"the head at {address}", stranger.skew, accuracy=1.0),
+        machine.clock("nodes' clocks", f"{slowest or 'the machines'} of the cluster", skew, late),
         network.ports(
             wanted, facts.listening(wanted.values()), here and stranger.status is not None
         ),

@@ -1,10 +1,9 @@
-"""Measure this machine and what it can reach: the facts that `cluster.checks` judges."""
+"""Measure this machine and its storage: facts that `cluster.checks` judges."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import json
 import netrc
 import os
 import resource
@@ -16,45 +15,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Collection, Mapping
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 
-from cluster.checks.dashboard import Answer
 from cluster.checks.data import Pack
-
-
-def ask(address: str, secret: str | None = None) -> Answer:
-    """What the dashboard at `address` says to ``/api/version``; never through a proxy."""
-    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    before = time.time()
-    try:
-        request = urllib.request.Request(address.rstrip("/") + "/api/version", headers=headers)
-        with direct.open(request, timeout=3) as reply:
-            skew = _skew(reply.headers.get("Date"), before)
-            try:
-                ray = json.loads(reply.read(65536)).get("ray_version", "")
-            except (ValueError, AttributeError):
-                return Answer(404)  # something answers, and it is not Ray
-            return Answer(reply.status, ray, skew)
-    except urllib.error.HTTPError as e:
-        return Answer(e.code, skew=_skew(e.headers.get("Date"), before))
-    except (OSError, ValueError):
-        return Answer(None)
-
-
-def _skew(date: str | None, before: float) -> float | None:
-    """Seconds this machine is ahead of an HTTP Date header (whole seconds) that just came."""
-    if not date:
-        return None
-    try:
-        theirs = parsedate_to_datetime(date).timestamp() + 0.5
-    except ValueError:
-        return None
-    return (before + time.time()) / 2 - theirs
 
 
 def file_clock(folder: Path) -> tuple[float | None, float]:

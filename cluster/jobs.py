@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
-from typing import Any
 
+from cluster import api
 from cluster.submit import INTERRUPTED
 
 
@@ -25,16 +22,12 @@ class Outcome:
 
 
 def outcome(address: str, submission_id: str, secret: str | None) -> Outcome | None:
-    """Ask the dashboard at `address`, through no proxy; None if it does not say."""
-    url = f"{address.rstrip('/')}/api/jobs/{submission_id}"
-    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    """Ask the dashboard at `address`; None if it does not say."""
+    found = api.get(address, f"/api/jobs/{submission_id}", secret, timeout_s=10).found
     try:
-        with direct.open(urllib.request.Request(url, headers=headers), timeout=10) as reply:
-            found: Any = json.loads(reply.read(2**24))
-            code = found.get("driver_exit_code")
-            return Outcome(str(found["status"]), None if code is None else int(code))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        code = found["driver_exit_code"]
+        return Outcome(str(found["status"]), None if code is None else int(code))
+    except (KeyError, TypeError, ValueError):
         return None
 
 

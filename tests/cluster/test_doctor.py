@@ -7,7 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from cluster import doctor, facts
+from cluster import api, doctor
 from cluster.__main__ import app
 from cluster.checks import software
 from cluster.checks.dashboard import Answer
@@ -65,7 +65,7 @@ def test_a_runs_own_words_say_what_to_look_at(home):
 
 def test_no_token_is_sent_where_others_can_listen(monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(facts, "ask", lambda *a: asked.append(a) or Answer(None))
+    monkeypatch.setattr(api, "ask", lambda *a: asked.append(a) or Answer(None))
     away = "http://10.0.0.7:8265"
     env = {"RAY_AUTH_TOKEN": "t", "RAY_API_SERVER_ADDRESS": away}
     doctor.examine(env, tmp_path, Plan((), tmp_path))

@@ -6,33 +6,12 @@ import json
 import os
 import socket
 import time
-from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 
 from cluster import facts
-from cluster.checks.dashboard import Answer
 from tests.cluster.server import serving
-
-
-def test_the_dashboard_is_asked():
-    reply = {"/api/version": {"version": "4", "ray_version": "2.60.0"}}
-    with serving(reply, secret="s3cret") as address:
-        assert facts.ask(address).status == 401
-        assert facts.ask(address, "wrong").status == 401
-        known = facts.ask(address + "/", "s3cret")
-        assert (known.status, known.ray) == (200, "2.60.0")
-        assert known.skew is not None
-        assert abs(known.skew) < 2, "the same machine"
-    with serving(reply, date=formatdate(time.time() - 3600, usegmt=True)) as address:
-        assert facts.ask(address).skew == pytest.approx(3600, abs=2)
-    with serving(reply, date="yesterday") as address:
-        assert facts.ask(address) == Answer(200, "2.60.0", None)
-    with serving({"/api/version": ["no", "Ray"]}) as address:
-        assert facts.ask(address) == Answer(404)
-    assert facts.ask("http://127.0.0.1:1") == Answer(None)
-    assert facts.ask("nonsense") == Answer(None)
 
 
 def test_a_port_that_is_taken_is_seen():

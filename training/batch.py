@@ -22,7 +22,9 @@ class Batch:
     global_real: int  # real samples in the global batch: of all ranks and all parts together
     epoch: int = 0
     step: int = 0
-    weak: torch.Tensor | None = None  # float32 [b, 1, h, w], the teacher's view
+    #: The weak view for those who look at it: uint8 [b, s, s] for each size s they asked for.
+    weak: tuple[torch.Tensor, ...] = ()
+    teacher: torch.Tensor | None = None  # float32 [b, C]: what the teachers said of the weak view
 
     def __len__(self) -> int:
         """b, padding included."""
@@ -54,4 +56,6 @@ class Batch:
 
 
 def _changed(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    if isinstance(value, tuple):
+        return tuple(change(x) for x in value)
     return change(value) if isinstance(value, torch.Tensor) else value

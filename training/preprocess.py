@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,23 @@ from pydantic import ValidationError
 
 from data_sharding.schema import Manifest
 from training.config import Section
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [H, W] -> uint8 [size, size], by area; the picture itself where it is of that size."""
+    if image.shape == (size, size):
+        return image
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def seen(image: np.ndarray, view: int, sizes: Sequence[int]) -> list[np.ndarray]:
+    """A weak view of a shard's picture, as it is (0) or mirrored (1): uint8 [s, s] for each size.
+
+    Mirrored first: both views are then resized alike.
+    """
+    if view and sizes:
+        image = np.ascontiguousarray(image[:, ::-1])
+    return [resize(image, size) for size in sizes]
 
 
 class Preprocessor(Section):
@@ -43,13 +61,11 @@ class Preprocessor(Section):
                 f"a picture of {image.dtype} {list(image.shape)}: these weights take uint8 "
                 f"{list(self.shape)} ({self.pixels}); pack it with `python -m data_sharding pack`"
             )
-        if image.shape == (self.size, self.size):
-            return image
-        return cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        return resize(image, self.size)
 
-    def normalise(self, images: np.ndarray) -> torch.Tensor:
-        """uint8 [B, size, size] -> float32 [B, 1, size, size]."""
-        x = torch.from_numpy(images).float().unsqueeze(1)
+    def normalise(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
+        """uint8 [B, size, size] -> float32 [B, 1, size, size], on the same device."""
+        x = torch.as_tensor(images).to(torch.float32).unsqueeze(1)
         return x.sub_(255 * self.mean).div_(255 * self.std)
 
     def __call__(self, images: np.ndarray) -> torch.Tensor:

@@ -23,13 +23,14 @@ from data_sharding.schema import CLASSES, check_predictions, write_atomic
 from training import pseudo
 from training.checkpoint import Checkpoints, load_weights, save_weights
 from training.config import Config, Stage
-from training.loop import Task, fit
+from training.loop import fit
 from training.models import build
 from training.pace import Pace
 from training.preprocess import Preprocessor
 from training.strategies import strategy_for
 from training.stream import Group, Stream
 from training.tasks import Distil, Supervised
+from training.teaching import Teaching, teaching
 from training.tracking import say, tracker_for
 from training.validate import auroc, choose_threshold, fit_temperature, predict
 from training.world import World
@@ -70,7 +71,7 @@ def run(
         timed("pseudo-labels")
     if not done("student/weights"):
         slots = slots_of(config.student.batch, config.student.proxy_share, groups)
-        teacher = folder / "teacher" / "weights" if config.student.alpha > 0 else None
+        teacher = folder / "teacher" / "weights"
         train_stage(
             *("student", config, config.student, folder, world, groups, slots, tune, teacher, stop)
         )
@@ -110,19 +111,21 @@ def train_stage(
         pixels=manifest.settings.get("pixels", ""),
         shape=manifest.image_shape,
     )
-    task: Task = Supervised()
-    view = None
+    taught = Teaching(Supervised())
     if teacher_weights is not None:
-        teacher, view = load_weights(teacher_weights)
-        if view.size != preprocessor.size:
-            raise ValueError(f"{teacher_weights}: for {view.size} pixels, not {preprocessor.size}")
-        teacher = teacher.to(world.device).requires_grad_(False)
-        task = Distil(teacher, config.student.temperature, config.student.alpha)
+        kept = config.paths.runs / "logits"
+        taught = teaching(
+            *(config.student, teacher_weights, groups, slots, preprocessor, kept, world)
+        )
+    task = taught.task
+    if isinstance(task, Distil):
+        task.prepare(model)
     stream = Stream(
-        *(groups, slots, preprocessor, stage.augment, seed, world, view),
+        *(groups, slots, preprocessor, stage.augment, seed, world, taught.weak, taught.said),
         loader_workers=compute.loader_workers,
         stratify=config.data.stratify,
         spread=config.spread,
+        augment_on=config.data.augment_on,
     )
     label = _labels(tune)
 
@@ -136,6 +139,8 @@ def train_stage(
     model, at = fit(
         *(task, model, stream, strategy, tracker, stage, checkpoints, validate, seed, pace)
     )
+    if isinstance(task, Distil):
+        task.release(model)
     tracker.close()
     if world.main:
         say(f"{name}: the weights of epoch {at.best_epoch} are kept")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,9 +15,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from data_sharding import order
 from data_sharding.reader import ShardDataset
-from training.augmentation import augment
+from training.augmentation import Parameters, augment, parameters_of, view_of
+from training.augmentation.device import augment_batch
 from training.batch import Batch
-from training.preprocess import Preprocessor
+from training.preprocess import Preprocessor, seen
 from training.world import World
 
 
@@ -47,14 +50,26 @@ class _Steps(Sampler):
         return len(self.at)
 
 
+@dataclass
+class _Drawn:
+    """What a loader worker makes: the rest is done where the model is."""
+
+    batch: Batch  # its image is uint8 [b, h, w] still
+    parameters: list[Parameters]  # of the augmentation that is left to do; none: it is done
+    keys: list[str]  # of the real samples
+
+    def pin_memory(self) -> _Drawn:
+        return replace(self, batch=self.batch.pin_memory())
+
+
 class _Batches(Dataset):
-    """At -> Batch: random access, so that any loader worker may make any batch."""
+    """At -> what a batch is made of: random access, so that any worker may make any batch."""
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
 
-    def __getitem__(self, at: At) -> Batch:
-        return self.stream.batch(*at)
+    def __getitem__(self, at: At) -> _Drawn:
+        return self.stream.draw(*at)
 
 
 class Stream:
@@ -62,6 +77,10 @@ class Stream:
 
     With `stratify` each batch's rows of group 0 hold its classes in their proportion, to the whole
     sample. With `spread` that many shards are shuffled together, instead of all (see `order`).
+    Whoever looks at the weak view gets it resized to each of `weak`; or what teachers said of it,
+    where that is known: `said`, for each group float32 [len(group.data), 2, C] (see `logits`).
+    With `augment_on="device"` loader workers read and draw, and the device transforms in batch.
+    `served` is a file for this launch and rank, which gets a line a step: what was handed over.
     """
 
     def __init__(
@@ -72,14 +91,20 @@ class Stream:
         kind: str,
         seed: int,
         world: World,
-        teacher_view: Preprocessor | None = None,
+        weak: tuple[int, ...] = (),
+        said: Sequence[np.ndarray] | None = None,
         loader_workers: int = 0,
         stratify: bool = False,
         spread: int = 0,
+        augment_on: str = "cpu",
+        served: Path | None = None,
     ) -> None:
         self.groups, self.preprocessor, self.kind = groups, preprocessor, kind
-        self.seed, self.world, self.teacher_view = seed, world, teacher_view
-        self.loader_workers = loader_workers
+        self.seed, self.world, self.weak, self.said = seed, world, weak, said
+        self.loader_workers, self.served = loader_workers, served
+        self.on_device = augment_on == "device"
+        if served:
+            served.parent.mkdir(parents=True, exist_ok=True)
         self._steps, self._loader = _Steps(), None
         identity = "+".join(g.data.manifest.hash for g in groups)
         self.plan = order.Plan(
@@ -97,7 +122,7 @@ class Stream:
         self.steps_per_epoch = order.steps_per_epoch(self.plan)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from step `start` on."""
+        """The batches of an epoch from step `start` on, on the world's device."""
         if self._loader is None:
             self._loader = DataLoader(
                 _Batches(self),
@@ -110,46 +135,81 @@ class Stream:
             )
         rank, size = self.world.rank, self.world.size
         self._steps.at = [(epoch, step, rank, size) for step in range(start, self.steps_per_epoch)]
-        yield from self._loader
+        for drawn in self._loader:
+            batch = self._finish(drawn)
+            if self.served:
+                self._note(drawn, self.served)
+            yield batch
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_loader": None}  # for loader workers, which have none
 
     def batch(self, epoch: int, step: int, rank: int, size: int) -> Batch:
         """One rank's part of global batch `step` of `epoch`, in a world of `size`."""
+        return self._finish(self.draw(epoch, step, rank, size))
+
+    def draw(self, epoch: int, step: int, rank: int, size: int) -> _Drawn:
+        """The same as far as a loader worker makes it."""
         cv2.setNumThreads(1)
         whole = order.global_batch(self.plan, epoch, step)
         rows = order.deal(whole, rank, size)
         if self._remote:
             self._prefetch(rows, epoch, step + AHEAD, rank, size)
         images: list[np.ndarray] = []
-        weak: list[np.ndarray] = []
+        weak: list[list[np.ndarray]] = [[] for _ in self.weak]
+        said: list[np.ndarray] = []
+        parameters, keys = [], []
         label = np.zeros(len(rows), np.int64)
         known = whole[whole[:, 0] >= 0]
         for n, (g, i) in enumerate(np.where(rows < 0, known[0], rows)):
             # Padding shows a real picture again, for batch norms, and counts for nothing.
             group = self.groups[g]
             row = int(group.rows[i])
-            image = self.preprocessor.resize(group.data.image(row))
+            picture = group.data.image(row)
+            image = self.preprocessor.resize(picture)
             key = f"{group.data.manifest.name}/{group.data.key(row)}"
             # Groups after the first come round several times in an epoch: a new draw each time.
             place = (epoch * self.steps_per_epoch + step) * len(whole) + n * size + rank
-            draw = epoch if g == 0 else place
-            images.append(augment(image, self.kind, self.seed, draw, key))
-            if self.teacher_view:  # the same flip: both begin with that draw
-                view = "none" if self.kind == "none" else "weak"
-                weak.append(augment(image, view, self.seed, draw, key))
+            at = self.seed, epoch if g == 0 else place, key
+            if self.on_device and self.kind != "none":
+                parameters.append(parameters_of(self.kind, image.shape, *at))
+            else:
+                image = augment(image, self.kind, *at)
+            images.append(image)
+            # The student's picture begins with the same flip.
+            view = view_of(*at) if (self.weak or self.said) and self.kind != "none" else 0
+            for views, picked in zip(weak, seen(picture, view, self.weak), strict=True):
+                views.append(picked)
+            if self.said:
+                said.append(self.said[g][row, view])
             label[n] = group.labels[i]
-        seen = self.teacher_view
-        return Batch(
-            image=self.preprocessor.normalise(np.stack(images)),
-            weak=seen.normalise(np.stack(weak)) if seen else None,
+            if rows[n, 0] >= 0:
+                keys.append(key)
+        batch = Batch(
+            image=torch.from_numpy(np.stack(images)),
             label=torch.from_numpy(label),
             real=torch.from_numpy((rows[:, 0] >= 0).astype(np.float32)),
             global_real=len(known),
             epoch=epoch,
             step=step,
+            weak=tuple(torch.from_numpy(np.stack(views)) for views in weak),
+            teacher=torch.from_numpy(np.stack(said)) if self.said else None,
         )
+        return _Drawn(batch, parameters, keys)
+
+    def _finish(self, drawn: _Drawn) -> Batch:
+        batch = drawn.batch.to(self.world.device)
+        if drawn.parameters:
+            batch.image = augment_batch(batch.image, drawn.parameters)
+        batch.image = self.preprocessor.normalise(batch.image)
+        return batch
+
+    def _note(self, drawn: _Drawn, path: Path) -> None:
+        """One write a line: a killed process leaves no half of one."""
+        where = {"epoch": drawn.batch.epoch, "step": drawn.batch.step}
+        who = {"rank": self.world.rank, "size": self.world.size}
+        with path.open("ab", buffering=0) as f:
+            f.write((json.dumps(where | who | {"keys": drawn.keys}) + "\n").encode())
 
     def _prefetch(self, now: np.ndarray, epoch: int, later: int, rank: int, size: int) -> None:
         """Begin to download what `now` needs and what the step `later` will need."""

@@ -1,6 +1,7 @@
-"""What is learnt: from labels, or from labels and a frozen teacher.
+"""What is learnt: from labels; from labels and frozen teachers; from labels and one's own average.
 
-The teacher lives in the task, outside DDP, the optimizer and the checkpoint.
+All return sums over this rank's real samples: `loss` is differentiated, the rest is tracked, by
+class too. Teachers live in the task, outside DDP, the optimizer and the checkpoint.
 """
 
 from __future__ import annotations
@@ -10,37 +11,124 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from training.losses import cross_entropy, distillation_kl
-from training.stream import Batch
+from training.batch import Batch
+from training.features import PROJECTION, Tap, add_projection, drop_projection, feature_distance
+from training.losses import by_class, cross_entropy, distillation_kl, ramp_up
+from training.preprocess import Preprocessor
+from training.teachers import Teachers
+
+Losses = dict[str, torch.Tensor]
 
 
 @dataclass
 class Supervised:
     """Cross-entropy with the labels of the batch."""
 
-    def loss(self, model: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
-        """Sums over this rank's real samples: `loss` is differentiated, the rest is logged."""
-        return {"loss": (cross_entropy(model(batch.image), batch.label) * batch.real).sum()}
+    def loss(self, model: nn.Module, batch: Batch) -> Losses:
+        """`loss`, and the same by class."""
+        ce_B = cross_entropy(model(batch.image), batch.label)
+        return _sums(ce_B, {"ce": ce_B}, batch)
 
 
 @dataclass
 class Distil:
     """(1 - a) CE(label, student) + a T^2 KL(teacher || student) (Hinton et al. 2015; OsPenScreen).
 
-    The teacher sees the weak view, the student the strong one.
+    The teachers see the weak view, the student the strong one. What they say comes with the batch,
+    or is asked of `teachers` at each step. With `features` that times the distance of the student's
+    pooled last feature map to the first teacher's is added; `prepare` then comes before `loss`.
     """
 
-    teacher: nn.Module
     temperature: float
     alpha: float
+    teachers: Teachers | None = None  # None: the batch carries what they said
+    features: float = 0.0
 
-    def loss(self, model: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
-        """Sums over this rank's real samples: `loss`, `ce` and `kl`."""
-        assert batch.weak is not None, "a stream for distillation carries the teacher's view"
+    def __post_init__(self) -> None:
+        """ValueError where features are to be matched and there is nobody to ask."""
+        if self.features and self.teachers is None:
+            raise ValueError(
+                "student.features looks into the teacher at each step, and only its logits are "
+                "kept: set student.teacher_logits=online, or student.features=0"
+            )
+
+    def prepare(self, student: nn.Module) -> None:
+        """Once, before the student is copied or wrapped."""
+        if self.features and self.teachers:
+            self.student, self.mine = student, Tap(student, training=True)
+            self.theirs = self.teachers.tap()
+            add_projection(student, self.theirs.channels)
+
+    def release(self, trained: nn.Module) -> None:
+        """Of the student, or of the copy that is kept: takes away what `prepare` gave."""
+        drop_projection(trained)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Losses:
+        """`loss`, `ce`, `kl`, and `features` where they are matched; `ce` and `kl` by class."""
         student_BC = model(batch.image)
+        if self.teachers:
+            teacher_BC = self.teachers.answer(batch.weak)
+        else:
+            assert batch.teacher is not None, "a stream for distillation carries logits"
+            teacher_BC = batch.teacher
+        ce_B = cross_entropy(student_BC, batch.label)
+        kl_B = distillation_kl(student_BC, teacher_BC, self.temperature)
+        loss_B = (1 - self.alpha) * ce_B + self.alpha * kl_B
+        values = {"ce": ce_B, "kl": kl_B}
+        if not self.features:
+            return _sums(loss_B, values, batch)
+        mine_BC = self.mine.pooled()
+        if hasattr(self.student, PROJECTION):
+            mine_BC = self.student.get_submodule(PROJECTION)(mine_BC)
+        far_B = feature_distance(mine_BC, self.theirs.pooled())
+        sums = _sums(loss_B + self.features * far_B, values, batch)
+        return sums | {"features": (far_B.detach() * batch.real).sum()}
+
+
+@dataclass
+class MeanTeacher:
+    """(1 - a) CE(label, student) + a T^2 KL(own average || student), a growing to `alpha`.
+
+    Mean Teacher (Tarvainen & Valpola 2017, arXiv 1703.01780): the teacher is the moving average of
+    the student's weights; it sees the weak view, the student the strong one, and the weight of
+    their agreement ramps up over the first `ramp_epochs`. As in Distil the cost is KL, which the
+    paper compares with its own mean squared error (section 3.4).
+    """
+
+    temperature: float
+    alpha: float
+    preprocessor: Preprocessor  # the student's: the batch's weak view is of its size
+    ramp_epochs: float
+    steps_per_epoch: int
+
+    def attach(self, average: nn.Module) -> None:
+        """Once: the module that holds the averaged weights, changed in place after each step."""
+        self.average = average
+
+    def loss(self, model: nn.Module, batch: Batch) -> Losses:
+        """`loss`, `ce` and `kl`; the last two by class."""
+        (weak,) = batch.weak
         with torch.no_grad():
-            teacher_BC = self.teacher(batch.weak)
-        ce = (cross_entropy(student_BC, batch.label) * batch.real).sum()
-        kl = (distillation_kl(student_BC, teacher_BC, self.temperature) * batch.real).sum()
-        loss = (1 - self.alpha) * ce + self.alpha * kl
-        return {"loss": loss, "ce": ce.detach(), "kl": kl.detach()}
+            # Averages have no batch norm statistics of their own: the student's, before this step.
+            for theirs, mine in zip(self.average.buffers(), model.buffers(), strict=True):
+                theirs.copy_(mine)
+            assert not self.average.training, "a teacher in eval mode"
+            teacher_BC = self.average(self.preprocessor.normalise(weak))
+        student_BC = model(batch.image)
+        ce_B = cross_entropy(student_BC, batch.label)
+        kl_B = distillation_kl(student_BC, teacher_BC, self.temperature)
+        alpha = self.alpha * self.ramp(batch)
+        return _sums((1 - alpha) * ce_B + alpha * kl_B, {"ce": ce_B, "kl": kl_B}, batch)
+
+    def ramp(self, batch: Batch) -> float:
+        """From .007 to 1, by how far the training is."""
+        done = batch.epoch + batch.step / self.steps_per_epoch
+        return ramp_up(done / self.ramp_epochs) if self.ramp_epochs else 1.0
+
+
+def _sums(loss_B: torch.Tensor, values: dict[str, torch.Tensor], batch: Batch) -> Losses:
+    """Over the real samples: of the loss, with its graph, and of each value, by class as well."""
+    out = {"loss": (loss_B * batch.real).sum()}
+    if len(values) > 1:  # else it is the loss
+        out |= {name: (v.detach() * batch.real).sum() for name, v in values.items()}
+    return out | by_class(values, batch.label, batch.real)

@@ -86,7 +86,7 @@ def clock(name: str, of: str, skew: float | None, accuracy: float) -> Check:
         accuracy: seconds by which `skew` may be wrong, being how it was measured.
     """
     if skew is None:
-        return Check(name, "ok", f"not compared: {of} does not say")
+        return Check(name, "ok", f"not compared: nothing is known of {of}")
     late = abs(skew) - accuracy
     line = f"{abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} {of}"
     fix = "chronyc tracking, or timedatectl set-ntp true, on every machine"

@@ -68,7 +68,8 @@ def close(leg: dict, other: dict, tolerance: float = 1e-5) -> None:
 WHOLE_RUNS = [
     x.name
     for x in (*worker.ALONE_FIRST, *worker.TOGETHER_FIRST)
-    if (x.first, x.last) == (0, STEPS) and x.precision == "float32" and not x.batch_norm
+    if (x.first, x.last) == (0, STEPS) and x.precision == "float32"
+    if not x.batch_norm and not x.beside
 ]
 
 
@@ -97,6 +98,13 @@ def test_a_run_that_goes_on_ends_with_the_bytes_of_a_calm_one(leg, strategy):
 def test_a_run_goes_on_under_another_strategy_and_in_another_world(leg, plain, last):
     """single -> zero2 x2 -> ddp x2 -> zero3 x2 -> single, and zero1 x2 -> x1 -> x2."""
     close(leg(last), plain)
+
+
+@pytest.mark.parametrize("strategy", ZEROS)
+def test_a_layer_may_run_after_the_models_forward_pass(leg, strategy):
+    found, ddp = leg(f"{strategy} beside"), leg("ddp beside")
+    assert "beside.weight" in ddp["model"]
+    close(found, ddp)
 
 
 @pytest.mark.parametrize("strategy", ZEROS)

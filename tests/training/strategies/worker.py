@@ -74,6 +74,19 @@ class Supervised:
         return {"loss": (each * batch.real).sum(), "seen": batch.real.sum()}
 
 
+class Beside(Supervised):
+    """A layer that runs after the model's forward pass, as when feature maps are matched."""
+
+    def __init__(self, net: Net) -> None:
+        net.beside = self.beside = nn.Linear(7, 3)
+        net.stem.register_forward_hook(lambda _, __, out: setattr(self, "seen", out))
+
+    def loss(self, model: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
+        sums = super().loss(model, batch)
+        far = self.beside(self.seen.mean((2, 3))).square().sum(1)
+        return sums | {"loss": sums["loss"] + (far * batch.real).sum()}
+
+
 def fresh(batch_norm: bool = False) -> Net:
     torch.manual_seed(1)
     return Net(batch_norm)
@@ -105,6 +118,7 @@ class Leg:
     after: str | None = None
     precision: str = "float32"
     batch_norm: bool = False
+    beside: bool = False
     bucket: int = zero.BUCKET
     compute: dict = field(default_factory=dict)
 
@@ -114,6 +128,7 @@ def run(leg: Leg, world: World, folder: Path, keep: bool) -> None:
     zero.BUCKET = leg.bucket
     compute = Compute(strategy=leg.strategy, workers=world.size, **leg.compute)  # type: ignore[arg-type]
     model = fresh(leg.batch_norm)
+    task = Beside(model) if leg.beside else Supervised()
     mean = copy.deepcopy(model)
     saved = torch.load(folder / f"{leg.after}.pt") if leg.after else None
     if saved:
@@ -127,7 +142,7 @@ def run(leg: Leg, world: World, folder: Path, keep: bool) -> None:
     losses, norms = [], []
     for step in range(leg.first, leg.last):
         batch = dealt(step, world)
-        sums, norm = strategy.step(Supervised(), batch, RATES[step])
+        sums, norm = strategy.step(task, batch, RATES[step])
         average.update(step)
         losses.append(world.gather(torch.stack([sums["loss"], sums["seen"]])).sum(0).tolist())
         norms.append(world.gather(norm.reshape(1)).flatten().tolist())
@@ -190,6 +205,7 @@ TOGETHER_FIRST = [
     *[Leg(f"{s} last", s, compute={"channels_last": True}) for s in ZEROS],
     *[Leg(f"{s} bf16", s, precision="bf16") for s in ("ddp", *ZEROS)],
     *[Leg(f"{s} norms", s, batch_norm=True) for s in ("ddp", *ZEROS)],
+    *[Leg(f"{s} beside", s, beside=True, compute={"accumulate": 2}) for s in ("ddp", *ZEROS)],
     Leg("chain 2", "zero2", 2, 3, "chain 1"),
     Leg("chain 3", "ddp", 3, 4, "chain 2"),
     Leg("chain 4", "zero3", 4, 5, "chain 3"),

@@ -41,6 +41,7 @@ class Online:
         """Wait at most `patience_s` at the end for what is not sent yet."""
         self.file, self.identity, self.patience_s = file, identity, patience_s
         self.progress = file.progress
+        self.run: WandbRun | None = None  # when it has begun
         self.news, self.done = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self._send, name="wandb", daemon=True)
 
@@ -65,7 +66,7 @@ class Online:
         self._wake()
         self.thread.join(START_S + FINISH_S)
         if self.thread.is_alive():
-            _warn(self.file, self.identity, TimeoutError("it takes too long"))
+            _warn(self.file, self.identity, TimeoutError("it takes too long"), " --online")
 
     def _wake(self) -> None:
         if self.thread.ident is None:
@@ -74,7 +75,7 @@ class Online:
 
     def _send(self) -> None:
         try:
-            run = WandbRun(self.identity, "online")
+            run = self.run = WandbRun(self.identity, "online")
             while True:
                 self.news.wait()
                 self.news.clear()
@@ -85,11 +86,11 @@ class Online:
                     run.finish(recorded)
                     return
         except Exception as e:
-            _warn(self.file, self.identity, e)
+            _warn(self.file, self.identity, e, " --online")
 
 
-def _warn(file: JsonlTracker, identity: Identity, error: Exception) -> None:
+def _warn(file: JsonlTracker, identity: Identity, error: Exception, option: str = "") -> None:
     file.echo(
         f"warning: W&B: {reason(error)}. {file.path.name} has all of it; later: "
-        f"python -m training track sync {identity.folder}"
+        f"python -m training track sync {identity.folder}{option}"
     )

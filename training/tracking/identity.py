@@ -102,7 +102,7 @@ def mode_of(wanted: Mode, environment: Mapping[str, str] = os.environ) -> tuple[
         return wanted, ""
     if name not in NAMES:
         return wanted, f"WANDB_MODE={name} is unknown here ({', '.join(MODES)}): passed over"
-    mode: Mode = min(wanted, NAMES[name], key=MODES.index)
+    mode = MODES[min(MODES.index(wanted), MODES.index(NAMES[name]))]
     if mode == wanted:
         return mode, ""
     return mode, f"track.wandb={wanted}, but the environment says {name}: W&B is {mode}"

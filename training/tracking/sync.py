@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from data_sharding.private import only_one
 from training.config import Config
 from training.tracking.identity import Identity, Mode, identity_of, save_state, state
 from training.tracking.records import read
-from training.tracking.wandb_run import WandbRun
+from training.tracking.wandb_run import WandbRun, kept, remove
 
 
 def sync(folder: Path, only: str | None, mode: Mode, echo: Callable[[str], None]) -> None:
@@ -41,10 +40,9 @@ def sync(folder: Path, only: str | None, mode: Mode, echo: Callable[[str], None]
 
 
 def stages_of(folder: Path) -> list[str]:
-    """The folders of the run that hold metrics, in the order they were begun."""
+    """The folders of the run that hold metrics."""
     found = [*folder.glob("*/metrics.jsonl"), *folder.glob("*/*/metrics.jsonl")]
-    found.sort(key=lambda p: (p.parent.stat().st_ctime, p))
-    return [p.parent.relative_to(folder).as_posix() for p in found]
+    return sorted(p.parent.relative_to(folder).as_posix() for p in found)
 
 
 def metrics_of(identity: Identity) -> Path:
@@ -58,17 +56,14 @@ def replay(identity: Identity) -> str:
     digest = hashlib.sha256(path.read_bytes() if path.exists() else b"").hexdigest()
     known = state(identity.folder)
     replayed = known.get("offline", {})
-    before = sorted((identity.folder / "wandb").glob(f"offline-run-*-{identity.id}"))
-    place = [p.name for p in before]
-    if replayed.get(identity.stage) == {"sha256": digest, "folder": place[0] if place else None}:
-        return f"nothing new ({place[0]})"
-    for old in before:
-        shutil.rmtree(old)
+    names = [p.name for p in kept(identity)]
+    if any(replayed.get(identity.stage) == {"sha256": digest, "folder": name} for name in names):
+        return f"nothing new, wandb/{names[0]} has it"
+    remove(identity)
     recorded = read(path)
     run = WandbRun(identity, "offline")
     count = run.feed(recorded.records)
-    run.finish(recorded)
-    made = Path(run.folder).parent.name
+    made = run.finish(recorded).name
     replayed = replayed | {identity.stage: {"sha256": digest, "folder": made}}
     save_state(identity.folder, known | {"offline": replayed})  # last: a torn one is made again
     return f"{count} records in wandb/{made}"

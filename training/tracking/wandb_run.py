@@ -6,14 +6,18 @@ step that is done again after a restart gives the numbers it gave before.
 
 from __future__ import annotations
 
+import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 from training.tracking.identity import Identity, Mode
 from training.tracking.records import Recorded, numbers, summary_of
 from training.tracking.tracker import Record
 
-#: Seconds after which W&B is given up: at its start, and for what is not sent yet at the end.
-START_S, FINISH_S = 20.0, 60.0
+#: Seconds after which W&B is given up: at its start, and for what is not sent yet at the end. A
+#: process that was asked to stop must not be held up by a network that is down.
+START_S, FINISH_S = 20.0, 15.0
 
 
 class WandbRun:
@@ -25,7 +29,9 @@ class WandbRun:
         Raises:
             Exception: whatever the library or the network comes up with.
         """
-        # Started late: it takes half a second, and is not needed where W&B is disabled.
+        # Its makers are sent no reports of errors: tracebacks name files. Read when it is imported.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        # Late: it takes half a second, and is not needed where W&B is disabled.
         import wandb
 
         self.run: Any = wandb.init(
@@ -43,7 +49,7 @@ class WandbRun:
             settings=_settings(wandb.Settings),
         )
         self.last = int(self.run.starting_step) - 1
-        self.folder = str(self.run.dir)
+        self.identity, self.mode = identity, mode
 
     def feed(self, records: list[Record]) -> int:
         """Log those that W&B does not have; how many they were."""
@@ -54,10 +60,25 @@ class WandbRun:
             self.last = record["step"]
         return len(new)
 
-    def finish(self, recorded: Recorded) -> None:
-        """Give the summary and close."""
+    def finish(self, recorded: Recorded) -> Path:
+        """Give the summary and close; the folder of an offline run, ``wandb/offline-run-...``."""
         self.run.summary.update(summary_of(recorded))
+        folder = Path(self.run.dir).parent
         self.run.finish()
+        if self.mode == "online":  # what was sent needs no copy here, of killed attempts neither
+            remove(self.identity, "run")
+        return folder
+
+
+def kept(identity: Identity, kind: str = "offline-run") -> list[Path]:
+    """The folders of this run that the library has left below ``wandb/``."""
+    return sorted((identity.folder / "wandb").glob(f"{kind}-*-{identity.id}"))
+
+
+def remove(identity: Identity, kind: str = "offline-run") -> None:
+    """Delete them."""
+    for folder in kept(identity, kind):
+        shutil.rmtree(folder)
 
 
 def _settings(settings: Any) -> Any:

@@ -147,14 +147,15 @@ def read(path: Path, sha256: str | None = None) -> pd.DataFrame:
 
 
 def _table(data: bytes) -> pa.Table:
-    file = pq.ParquetFile(io.BytesIO(data), read_dictionary=TEXTS, page_checksum_verification=True)
-    names, rows = file.schema_arrow.names, file.metadata.num_rows
+    about = pq.ParquetFile(io.BytesIO(data))
+    names, rows = about.schema_arrow.names, about.metadata.num_rows
     if missing := [n for n in SCHEMA.names if n not in names]:
         raise ValueError(f"columns missing: {', '.join(missing)}; an earlier version's, perhaps")
     if names != SCHEMA.names:
         raise ValueError("columns that no ledger has, or in another order")
     if not 0 <= rows <= MAX_ROWS:
         raise ValueError(f"{rows} rows; {MAX_ROWS} are the most")
+    file = pq.ParquetFile(io.BytesIO(data), read_dictionary=TEXTS, page_checksum_verification=True)
     found = file.read()
     for name in TEXTS:  # short texts only, before they are written out row by row
         if not pa.types.is_dictionary(found[name].type):

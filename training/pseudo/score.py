@@ -192,7 +192,7 @@ def scored(
         padded = np.zeros(2 + most)
         padded[0], padded[1] = error is not None, len(logit)
         padded[2 : 2 + len(logit)] = logit
-        every = world.gather(torch.from_numpy(padded).to(world.device)).cpu().numpy()
+        every = world.agree(torch.from_numpy(padded)).numpy()
         if error is not None:
             raise error
         if every[:, 0].any():

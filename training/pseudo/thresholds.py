@@ -178,9 +178,14 @@ def _chosen(
     order = np.argsort(-score, kind="stable")
     best, passed, looks = score[order], None, []
     right = np.cumsum(y[order] == c)
-    for size in bounds.sizes(asked, left, len(y)) if asked < 1 else ():
+    sizes = bounds.sizes(asked, left, len(y)) if asked < 1 else ()
+    before = sizes[0] - 1 if sizes else 0
+    for size in dict.fromkeys((*sizes, len(y)) if sizes else ()):
         edge = max(best[size], FLOOR) if size < len(y) else FLOOR
         n = int(np.searchsorted(-best, -edge, side="left"))  # those strictly above the edge
+        if n <= before and edge > FLOOR:
+            continue  # ties: nothing new to look at
+        before = n
         k = int(right[n - 1]) if n else 0
         looks.append(Look(n=n, right=k, lower=bounds.lower(k, n, left)))
         if looks[-1].lower < asked:

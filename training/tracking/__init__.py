@@ -12,7 +12,7 @@ from training.tracking.jsonl import JsonlTracker
 from training.tracking.say import say
 from training.tracking.tracker import NullTracker, Record, Tracker
 
-__all__ = ["JsonlTracker", "NullTracker", "Record", "Tracker", "say", "tracker_for"]
+__all__ = ["JsonlTracker", "NullTracker", "Record", "Tracker", "say", "summarise", "tracker_for"]
 
 
 def tracker_for(
@@ -43,3 +43,11 @@ def tracker_for(
     if mode == "disabled":
         return file
     return {"offline": Offline, "online": Online}[mode](file, identity_of(folder, stage, config))
+
+
+def summarise(folder: Path, stage: str, config: Config, main: bool, values: Record) -> None:
+    """Record a stage that has no steps (pseudo, eval): counts, AUROCs; nested numbers by name."""
+    tracker = tracker_for(folder, stage, config, main)
+    tracker.resume(0)
+    tracker.summary(values)
+    tracker.close()

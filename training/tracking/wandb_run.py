@@ -34,6 +34,7 @@ class WandbRun:
         # Late: it takes half a second, and is not needed where W&B is disabled.
         import wandb
 
+        wandb.setup(wandb.Settings(silent=True))  # what it says of its login too
         self.run: Any = wandb.init(
             project=identity.project,
             group=identity.group,

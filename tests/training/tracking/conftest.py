@@ -23,7 +23,7 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
     yield
-    if "wandb" in sys.modules:  # it reads the environment once
+    if sys.modules.get("wandb"):  # it reads the environment once
         sys.modules["wandb"].teardown()
 
 

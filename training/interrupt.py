@@ -42,12 +42,15 @@ class Stop:
 
 
 @contextmanager
-def listening() -> Iterator[Stop]:
+def listening(stop: Stop | None = None) -> Iterator[Stop]:
     """Note SIGTERM and SIGINT until the end of the block, instead of dying of them.
 
     Only a process's main thread hears signals; in another the answer stays false.
+
+    Args:
+        stop: where to note them, if others have taken the signals from it in between.
     """
-    stop = Stop()
+    stop = stop or Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return

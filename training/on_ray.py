@@ -29,14 +29,19 @@ from typing import Any
 
 from data_sharding.schema import write_atomic
 from training.config import Config
-from training.interrupt import Interrupted, Stop
+from training.interrupt import Interrupted, Stop, listening
 from training.tracking import say
 
 #: Seconds between two looks of the driver at its workers' folder and at the cluster's nodes.
 LOOK_S, NODES_S = 0.2, 5.0
 #: Ray waits so long for workers of one size before it counts again what there is place for.
 PLACE_S = 60
-INTERRUPTED = "interrupted"
+#: Ray Train takes seconds to end (its helpers ask the dashboard); workers that have ended need not
+#: be waited for any longer than this.
+END_S = 5.0
+#: Callbacks of Ray Train that start helper actors which nobody needs here.
+NEEDLESS = ("DatasetsCallback", "PlacementGroupCleanerCallback")
+DONE, INTERRUPTED = "done", "interrupted"
 
 
 def train(config: Config, folder: Path, stop: Stop) -> None:
@@ -47,9 +52,9 @@ def train(config: Config, folder: Path, stop: Stop) -> None:
         ValueError: something the user can put right, or no workers start.
     """
     say(f"starting {_how_many(config)} Ray Train worker(s)")
-    with _ray(config):
+    with _ray(config), listening(stop):  # Ray has taken SIGTERM for itself
         _require_resources(config)
-        while _fit(config, folder, stop) == "moved":
+        while _fit(config, folder, stop) != DONE:
             say("a node is about to go: starting again without it")
 
 
@@ -70,6 +75,8 @@ def _ray(config: Config) -> Iterator[None]:
     os.environ.setdefault(
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(min(PLACE_S, compute.start_timeout_s))
     )
+    # Processes started beforehand would lack the environment that Ray Train gives its actors.
+    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     if not sys.stdout.isatty():
         os.environ.setdefault("RAY_COLOR_PREFIX", "0")
     import ray
@@ -80,10 +87,11 @@ def _ray(config: Config) -> Iterator[None]:
     code = str(Path(__file__).resolve().parents[1])
     env = {"PYTHONPATH": os.pathsep.join(p for p in (code, os.environ.get("PYTHONPATH")) if p)}
     # A Ray of our own unless told of one (a job is): left to itself, Ray looks for the last one
-    # started here, and waits minutes for it if it was killed. With the dashboard, always: Ray
-    # Train asks its State API to clean up after itself.
+    # started here, and waits minutes for it if it was killed. Its dashboard would be ten processes
+    # that nobody looks at.
     ray.init(
         address=os.environ.get("RAY_ADDRESS", "local"),
+        include_dashboard=None if "RAY_ADDRESS" in os.environ else False,
         runtime_env={"env_vars": env},
         log_to_driver=True,
         logging_level=logging.WARNING,
@@ -96,17 +104,17 @@ def _ray(config: Config) -> Iterator[None]:
 
 
 def _fit(config: Config, folder: Path, stop: Stop) -> str:
-    """One launch, to its end ("done") or until its workers have to leave a node ("moved")."""
+    """One launch, to its end, or until its workers have to leave a node."""
     shutil.rmtree(folder / "ray", ignore_errors=True)  # workers that still live there stop
     # A name of its own each time: a torn snapshot of a killed launch would stop this one.
     place = folder / "ray" / f"launch-{time.time_ns()}"
     place.mkdir(parents=True)
     (place / "go").touch()
-    ended: dict[str, Any] = {}
+    ended: dict[str, BaseException] = {"error": RuntimeError("the workers ended without a word")}
 
     def fit() -> None:
         try:
-            ended["said"] = _trainer(config, folder, place).fit().return_value
+            _trainer(config, folder, place).fit()
         except BaseException as e:  # it is raised again where it is waited for
             ended["error"] = e
 
@@ -116,12 +124,13 @@ def _fit(config: Config, folder: Path, stop: Stop) -> str:
     fitting.start()
     try:
         moved = _watch(config, place, stop, fitting)
-        if error := ended.get("error"):
-            raise error
-        if ended["said"] != INTERRUPTED:
-            return "done"
+        said = _read(place / "ended")
+        if not said:
+            raise ended["error"]
+        if said == DONE:
+            return DONE
         if moved and not stop():
-            return "moved"
+            return INTERRUPTED
         raise Interrupted("stopped, a checkpoint is written")
     finally:
         shutil.rmtree(folder / "ray", ignore_errors=True)
@@ -131,9 +140,23 @@ def _trainer(config: Config, folder: Path, place: Path) -> Any:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
+    class Trainer(TorchTrainer):
+        """Without two helper actors that import Ray Data and pandas each.
+
+        There are no datasets of Ray's, and the placement group goes when the driver does; the
+        helper that would remove it before that asks the dashboard every second.
+        """
+
+        def _create_default_callbacks(self) -> list[Any]:
+            return [
+                callback
+                for callback in super()._create_default_callbacks()
+                if type(callback).__name__ not in NEEDLESS
+            ]
+
     compute = config.compute
     least = compute.min_workers or compute.workers
-    return TorchTrainer(
+    return Trainer(
         _worker,
         train_loop_config={
             "config": config.model_dump(mode="json"),
@@ -178,6 +201,9 @@ def _watch(config: Config, place: Path, stop: Stop, fitting: threading.Thread) -
     seen = looked = time.monotonic()
     while fitting.is_alive():
         fitting.join(LOOK_S)
+        if _read(place / "ended"):
+            fitting.join(END_S)
+            return moved
         now = time.monotonic()
         if (text := _read(place / "alive")) and text != beat:
             beat, seen, nodes = text, now, set(json.loads(text)["nodes"])
@@ -251,7 +277,7 @@ def _require_resources(config: Config) -> None:
         )
 
 
-def _worker(arguments: dict[str, Any]) -> str:
+def _worker(arguments: dict[str, Any]) -> None:
     """What each Ray Train worker runs: join the process group, do the stages."""
     import ray
     import torch.distributed as dist
@@ -271,14 +297,14 @@ def _worker(arguments: dict[str, Any]) -> str:
         report.beat()
         with watchdog.watching(compute.stall_s, f"rank {world.rank} of {world.size}", report.beat):
             run(config, folder, world, watchdog.feeding(report.stop))
+        report.end(DONE)
     except Interrupted:
-        return INTERRUPTED
+        report.end(INTERRUPTED)
     except ValueError as e:
         # Torch raises one too, where the process group is gone: the workers are being replaced.
         if dist.is_initialized() and place.is_dir():
             write_atomic(place / "error", str(e))
         raise
-    return "done"
 
 
 @dataclass
@@ -301,8 +327,13 @@ class _Report:
             write_atomic(self.place / "alive", text)
 
     def stop(self) -> bool:
-        """Shall the workers stop? Asked after a step, the first one included."""
+        """Shall the workers stop? Asked after the first step, and then about once a second."""
         if self.main and not self.at_work:
             self.at_work = True
-            say(f"first step {time.time() - self.asked:.1f} s after Ray Train was asked")
+            say(f"at work {time.time() - self.asked:.1f} s after Ray Train was asked")
         return self.main and not _lies(self.place / "go")
+
+    def end(self, how: str) -> None:
+        """The workers have ended."""
+        if self.main and self.place.is_dir():
+            write_atomic(self.place / "ended", how)

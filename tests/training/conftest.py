@@ -1,14 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from training.config import Config
 from training.overrides import override
 from training.recipes import recipe
+
+if TYPE_CHECKING:
+    from tests.training.nodes import Nodes
 
 
 def as_overrides(config: Config) -> list[str]:
@@ -24,6 +27,16 @@ def as_overrides(config: Config) -> list[str]:
         return out
 
     return leaves(config.model_dump(mode="json", exclude={"recipe"}))
+
+
+@pytest.fixture(scope="session")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    """A Ray cluster of two nodes, for all tests that need one."""
+    from tests.training.nodes import Nodes
+
+    cluster = Nodes(tmp_path_factory.mktemp("ray"))
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from data_sharding.schema import CLASSES, canonical_json, write_atomic
 from training.stream import Group
 from training.teachers import Teachers
 from training.tracking import say
+from training.watchdog import feed
 from training.world import World
 
 #: Samples of a file, and of one call of the teachers (twice as many pictures). They are part of a
@@ -88,12 +89,12 @@ def teacher_logits(
                 said[: len(mine)] = _ask(teachers, data, mine)
         except Exception as e:  # the others must not wait for this rank in vain
             error = e
-        failed = world.gather(torch.tensor([error is not None]).to(world.device)).flatten()
+        failed = world.agree(torch.tensor([int(error is not None)])).flatten()
         if error is not None:
             raise error
         if failed.any():
-            raise ValueError(f"the teachers failed on worker {int(failed.int().argmax())}; see it")
-        every = world.gather(torch.from_numpy(said).to(world.device)).cpu().numpy()
+            raise ValueError(f"the teachers failed on worker {int(failed.argmax())}; see it")
+        every = world.agree(torch.from_numpy(said)).numpy()
         for i, answer in zip(dealt, every, strict=False):
             done[i] = answer[: len(pieces[i])]
             if world.main:
@@ -113,6 +114,7 @@ def _ask(teachers: Teachers, data: ShardDataset, rows: np.ndarray) -> np.ndarray
     parts = []
     for at in range(0, len(rows), BATCH):
         images = np.stack([data.image(int(i)) for i in rows[at : at + BATCH]])
+        feed()  # no step is made meanwhile, but there is progress
         both = teachers.logits(np.concatenate([images, images[:, :, ::-1]])).cpu().numpy()
         # both: (view, sample, class)
         parts.append(both.reshape(VIEWS, len(images), -1).transpose(1, 0, 2))

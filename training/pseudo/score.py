@@ -152,6 +152,7 @@ def scored(
     folder: Path,
     world: World,
     tell: Callable[[str], None] = lambda _: None,
+    breathe: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """float64 [len(data)]: the teachers' logits, in the order of the index, on every rank.
 
@@ -165,6 +166,7 @@ def scored(
         folder: on storage that all ranks see.
         world: this rank's place.
         tell: is told how far it is, on rank 0.
+        breathe: called between shards on every rank; it may raise, what is scored is kept.
 
     Raises:
         ValueError: on every rank, what went wrong on one.
@@ -176,6 +178,7 @@ def scored(
     if todo and done and world.main:
         tell(f"{len(done)} of {len(kept.shards)} shards are scored already")
     for at in range(0, len(todo), world.size):
+        breathe()
         dealt = todo[at : at + world.size]
         mine = dealt[world.rank] if world.rank < len(dealt) else None
         ahead = todo[at + world.size :][world.rank : world.rank + 1]

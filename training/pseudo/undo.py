@@ -1,7 +1,7 @@
 """Take the proxy labels of a run back, and all that was learnt from them. The teacher stays.
 
-What the decisions follow from stays as well (``scores/`` and ``decision.json`` of the first round),
-so that training again decides the same, byte for byte and of the same date, without asking the
+What the decisions follow from stays as well (``scores/`` and ``decision.json`` of each round), so
+that training again decides the same, byte for byte and of the same date, without asking the
 teachers again; `everything` takes these too.
 """
 
@@ -15,9 +15,16 @@ from data_sharding.private import only_one
 from data_sharding.schema import write_atomic
 
 #: What of a run comes from its proxy labels. The rest (teacher, settings, W&B's own files) is left.
-LEARNT = ("student", "student-*", "round-*", "pseudo-*", "cohorts", "report")
-#: What of the first round others follow from.
+LEARNT = ("student", "round-*/student", "cohorts", "report")
+#: What the decisions of a round follow from.
 SOURCES = ("scores", "decision.json")
+
+
+def rounds(run: Path) -> list[Path]:
+    """The folders of a run's rounds in their order: ``round-1/pseudo``, ..., ``pseudo``."""
+    before = [p for p in run.glob("round-*/pseudo") if p.parent.name[6:].isdigit()]
+    before.sort(key=lambda p: int(p.parent.name[6:]))
+    return [*before, *([run / "pseudo"] if (run / "pseudo").is_dir() else [])]
 
 
 def to_undo(run: Path, everything: bool = False) -> list[Path]:
@@ -28,13 +35,11 @@ def to_undo(run: Path, everything: bool = False) -> list[Path]:
     """
     if not (run / "run.json").is_file():
         raise ValueError(f"{run}: not a run's folder (no run.json in it)")
-    learnt = [p for name in LEARNT for p in sorted(run.glob(name))]
-    first = run / "pseudo"
-    inside = sorted(first.iterdir()) if first.is_dir() else []
+    inside = [p for folder in rounds(run) for p in sorted(folder.iterdir())]
     inside = [p for p in inside if everything or p.name not in SOURCES]
-    inside.sort(key=lambda p: p.name != "summary.json")  # without it the round counts as undone
-    decided = inside or any(p.name.startswith(("pseudo-", "round-")) for p in learnt)
-    return [*learnt, *inside] if decided else []
+    inside.sort(key=lambda p: p.name != "summary.json")  # without it a round counts as undone
+    learnt = [p for name in LEARNT for p in sorted(run.glob(name))]
+    return [*learnt, *inside] if inside else []
 
 
 def undo(run: Path, everything: bool = False) -> list[Path]:
@@ -45,14 +50,15 @@ def undo(run: Path, everything: bool = False) -> list[Path]:
     Raises:
         ValueError: not a run's folder, or a command is at work in it.
     """
-    gone = to_undo(run, everything)
+    to_undo(run, everything)
     with only_one(run):
-        path = run / "run.json"
-        facts = json.loads(path.read_text())
-        stages = ("teacher",)
-        facts["timings"] = {k: v for k, v in facts.get("timings", {}).items() if k in stages}
-        facts["complete"] = False
+        gone = to_undo(run, everything)
         if gone:
+            path = run / "run.json"
+            facts = json.loads(path.read_text())
+            spent = facts.get("timings", {})
+            facts["timings"] = {k: v for k, v in spent.items() if k == "teacher"}
+            facts["complete"] = False
             write_atomic(path, json.dumps(facts, indent=1) + "\n")
         for one in gone:
             if one.is_dir() and not one.is_symlink():

@@ -201,11 +201,13 @@ def _folder(run: Path) -> Path:
 
 def _rounds(run: Path) -> list[Path]:
     """The folders with a decision in them, the first round first."""
+    from training.pseudo.undo import rounds
+
     folder = _folder(run)
-    found = [p.parent for g in ("*/decision.json", "*/*/decision.json") for p in folder.glob(g)]
+    found = [p for p in rounds(folder) if (p / "decision.json").is_file()]
     if not found:
         raise ValueError(f"{folder}: no proxy labels were decided in this run")
-    return sorted(found, key=lambda p: (p != folder / "pseudo", len(p.name), str(p)))
+    return found
 
 
 def _public(run: Path, place: str) -> Any:

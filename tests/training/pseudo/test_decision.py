@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import date
 
 import numpy as np
@@ -13,7 +14,7 @@ from tests.training.pseudo.conftest import DAY, Looks
 from training.config import Pseudo
 from training.pseudo import Decision, Said, read_decided, record, scored
 from training.pseudo.replay import replay
-from training.pseudo.undo import to_undo, undo
+from training.pseudo.undo import rounds, to_undo, undo
 from training.world import alone
 
 
@@ -126,7 +127,6 @@ def test_replay_refuses_other_data_and_missing_scores(decided, public, packs):
 def test_undo_takes_back_what_was_learnt_and_replay_still_agrees(decided, public):
     run = decided()
     folder = run / "pseudo"
-    (run / "round-2" / "student").mkdir(parents=True)
     before = (folder / "pseudo_labels.parquet").read_bytes()
     listed = to_undo(run)
     assert (folder / "pseudo_labels.parquet").exists()
@@ -142,8 +142,22 @@ def test_undo_takes_back_what_was_learnt_and_replay_still_agrees(decided, public
     found = replay(folder, public)
     assert found.undone
     assert found.difference is None
+    assert not (run / "cohorts").exists()
     decided(day=date(2030, 1, 1))  # the same settings again, years later
     assert (folder / "pseudo_labels.parquet").read_bytes() == before
+
+
+def test_undo_takes_back_every_round_and_keeps_what_each_followed_from(decided):
+    run = decided()
+    for n in (1, 2, 10):
+        shutil.copytree(run / "pseudo", run / f"round-{n}" / "pseudo")
+        shutil.copytree(run / "student", run / f"round-{n}" / "student")
+    order = [p.relative_to(run).as_posix() for p in rounds(run)]
+    assert order == ["round-1/pseudo", "round-2/pseudo", "round-10/pseudo", "pseudo"]
+    undo(run)
+    assert not list(run.glob("**/student"))
+    for folder in rounds(run):
+        assert sorted(p.name for p in folder.iterdir()) == ["decision.json", "scores"]
 
 
 def test_undo_of_everything_asks_the_teacher_anew(decided):

@@ -114,6 +114,20 @@ def test_a_killed_scoring_goes_on_where_it_was(data, tmp_path):
     assert third.asked == 0
 
 
+def test_asked_to_stop_it_stops_between_shards(data, tmp_path):
+    calls = []
+
+    def breathe():
+        calls.append(len(list(tmp_path.glob("*.npy"))))
+        if len(calls) == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        scored(Looks(), data, tmp_path, alone(), breathe=breathe)
+    assert calls == [0, 1, 2]
+    assert len(list(tmp_path.glob("*.npy"))) == 2
+
+
 def test_a_rank_that_starts_with_all_its_shards_done_takes_others(data, many, tmp_path):
     """Of the missing shards each takes a share, wherever the finished ones were."""
     scored(Looks(), data, tmp_path, alone())

@@ -10,8 +10,7 @@ Three nets, in this order:
 
 - patient: the same pseudonym under the same key;
 - identical: the same pixels for two patients;
-- near: resized, recompressed, flipped, cropped or re-windowed copies (`alike`), proposed by the
-  fingerprints of all pictures (`fingerprint`).
+- near: resized, recompressed, flipped, cropped or re-windowed copies (`copies.near`).
 
 Pseudonyms are keyed and salted with the source's name: they can be compared only where `key_id` is
 equal, and a person who went to two hospitals has two. Across sources the pictures are the only net,
@@ -23,36 +22,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from data_sharding.copies.alike import View, Views, one_thread_each, settle, start
-from data_sharding.copies.fingerprint import DIMENSIONS, WINDOWS, Found, Whitener, describe, search
-from data_sharding.packing.pool import progress
+from data_sharding.copies.near import Pictures, pairs
+from data_sharding.packing.pool import Crew, Here
 from data_sharding.reader import ShardDataset
 
 LEARNT = frozenset({"train", "public"})
 JUDGED = frozenset({"tune", "test", "external"})
-
-#: From this score of `alike.compare` on a pair is a copy. Measured on 174 radiographs of NIH:
-#: copies resized, recompressed, flipped, re-windowed or turned from 0.87 up; cropped by 5-15% from
-#: 0.84 up, but for one that is turned away before; bordered with black from 0.46 up (90% reach
-#: 0.8); other patients up to 0.21, follow-ups up to 0.43. Of 418 phantoms, alike by construction:
-#: recompressed from 0.81 up, other patients up to 0.70.
-COPY = 0.8
-CANDIDATES = 16  # pictures compared with each judged one, and so the most copies named
-#: Pictures found to be no copies before the rest, less alike at 64 pixels, is left alone. Of NIH a
-#: copy was the first or second of 16, of phantoms too but for 1-4% of those cropped or bordered.
-PATIENCE = 2
-SAMPLE = 512  # pictures that say what pictures have in common
-QUERIES = 64  # judged pictures searched for at a time
 
 
 @dataclass(frozen=True)
@@ -109,7 +93,8 @@ def find(
     *,
     new: Collection[str] | None = None,
     near: bool = True,
-    workers: int = 1,
+    crew: Crew | None = None,
+    scratch: Path | None = None,
     echo: Callable[[str], Any] | None = None,
 ) -> tuple[Leak, ...]:
     """Every leak within and between datasets, sorted; the order of `sides` has no say in it.
@@ -121,7 +106,9 @@ def find(
         new: names of datasets; pairs within and between the others are neither looked for nor
             reported. None: all are new.
         near: look at the pictures too, not only at patients and hashes.
-        workers: threads that read, describe and compare pictures.
+        crew: those who read, describe and compare pictures; by default this process. Others must
+            be able to receive `Side.image`.
+        scratch: folder for a temporary one that all of the crew see; by default the system's.
         echo: gets progress, line by line.
 
     Raises:
@@ -131,7 +118,7 @@ def find(
     every = _Table(sides, new)
     leaks = [*_patients(every), *_identical(every)]
     if near:
-        leaks += _near(every, workers, echo)
+        leaks += _near(every, crew or Here(), scratch, echo)
     # two judged pictures may have found each other
     once = {(x.kind, x.a, x.b): x for x in sorted(leaks)}
     return tuple(sorted(once.values()))
@@ -158,7 +145,6 @@ class _Table:
         if unknown := set(new or ()) - {side.name for side in sides}:
             raise ValueError(f"no dataset is called {sorted(unknown)[0]!r}")
         self.sides = sides
-        self._opening = Lock()
         of_side, of_row, splits, patients, hashes = [], [], [], [], []
         for n, side in enumerate(sides):
             columns = (side.splits, side.keys, side.patients, side.hashes)
@@ -200,11 +186,6 @@ class _Table:
     def cell(self, i: int) -> str:
         """dataset/split of sample `i`."""
         return self.name(i).rsplit("/", 1)[0]
-
-    def image(self, i: int) -> npt.NDArray[np.uint8]:
-        """Picture of sample `i`; one thread at a time opens files, all of them read."""
-        with self._opening:
-            return self.sides[self.side[i]].image(int(self.row[i]))
 
 
 def _groups(every: _Table, codes: npt.NDArray[np.int64]) -> Iterator[list[list[int]]]:
@@ -253,7 +234,9 @@ def _identical(every: _Table) -> Iterator[Leak]:
                         yield Leak("identical", x, y, "", f"the same pixels{more}")
 
 
-def _near(every: _Table, workers: int, echo: Callable[[str], Any] | None) -> Iterator[Leak]:
+def _near(
+    every: _Table, crew: Crew, scratch: Path | None, echo: Callable[[str], Any] | None
+) -> Iterator[Leak]:
     """Copies: proposed by fingerprints, then compared."""
     # a picture that is there several times for one patient is looked at once in each cell
     keys = np.stack([every.in_cell, every.patient, every.pixels], axis=1)
@@ -267,72 +250,11 @@ def _near(every: _Table, workers: int, echo: Callable[[str], Any] | None) -> Ite
     once = once[np.isin(every.in_cell[once], stored)]
     if not len(queries):
         return
-
-    def small(i: int) -> npt.NDArray[np.int8]:
-        return describe(every.image(i)).small
-
-    def barred(mine: npt.NDArray[np.int64], theirs: npt.NDArray[np.int64]) -> Any:
-        """Pairs that may meet, one patient's, and those with equal pixels, already reported."""
-        may = ~every.checked[every.in_cell[mine][:, None], every.in_cell[theirs]]
-        same = every.patient[mine][:, None] == every.patient[theirs]
-        return may | same | (every.pixels[mine][:, None] == every.pixels[theirs])
-
-    views = Views(every.image)
-    with one_thread_each(), ThreadPoolExecutor(workers) as pool:
-        both = np.union1d(once, queries)
-        some = both[np.linspace(0, len(both) - 1, min(SAMPLE, len(both))).astype(np.int64)]
-        whitener = Whitener.of(np.stack(list(pool.map(small, some.tolist()))))
-        store = np.zeros((len(once), DIMENSIONS), np.float16)
-        shown = _steps("fingerprints", len(once), echo)
-        for begin in range(0, len(once), QUERIES):
-            part = once[begin : begin + QUERIES]
-            store[begin : begin + len(part)] = whitener.whole(
-                np.stack(list(pool.map(small, part.tolist())))
-            )
-            shown(len(part))
-        shown = _steps("near-duplicates", len(queries), echo)
-        for begin in range(0, len(queries), QUERIES):
-            part = queries[begin : begin + QUERIES]
-            found = search(
-                whitener.hypotheses(np.stack(list(pool.map(small, part.tolist())))),
-                store,
-                lambda rows, part=part: barred(part, once[rows]),
-                CANDIDATES,
-            )
-            jobs = [(every, views, int(part[q]), once, found, q) for q in range(len(part))]
-            for leaks in pool.map(_compare, jobs):
-                shown(1)
-                yield from leaks
-
-
-def _compare(job: tuple[_Table, Views, int, npt.NDArray[np.int64], Found, int]) -> list[Leak]:
-    """The copies among the candidates of one judged picture, which are aligned coarsely first."""
-    every, views, i, once, found, q = job
-    seen = View.of(every.image(i))
-    sides = {False: seen, True: View(np.ascontiguousarray(seen.small[:, ::-1]))}
-    begun = []
-    for row, score, hypothesis in zip(
-        found.row[q].tolist(), found.score[q], found.hypothesis[q].tolist(), strict=True
-    ):
-        if not np.isfinite(score):
-            break
-        flipped, j = hypothesis >= len(WINDOWS), int(once[row])
-        first = start(views[j], sides[flipped], WINDOWS[hypothesis % len(WINDOWS)])
-        if first:
-            begun.append((-first.likeness, j, flipped, first))
-    out, misses = [], 0
-    for _, j, flipped, first in sorted(begun, key=lambda x: x[:2]):
-        likeness = settle(views[j], sides[flipped], first)
-        if likeness and likeness.score >= COPY:
-            how = " and ".join(filter(None, ["flipped" if flipped else "", likeness.how]))
-            x, y = sorted((every.name(i), every.name(j)))
-            out.append(Leak("near", x, y, how or "copied", f"correlation {likeness.score:.3f}"))
-        else:
-            misses += 1
-        if misses == PATIENCE:
-            break
-    return out
-
-
-def _steps(label: str, total: int, echo: Callable[[str], Any] | None) -> Callable[[int], Any]:
-    return progress(label, total, echo) if echo else lambda _: None
+    pictures = Pictures(
+        *(tuple(side.image for side in every.sides), every.side, every.row),
+        *(every.in_cell, every.patient, every.pixels),
+    )
+    with TemporaryDirectory(dir=scratch, prefix="leaks-") as folder:
+        for pair in pairs(pictures, queries, once, every.checked, crew, Path(folder), echo):
+            x, y = sorted((every.name(pair.a), every.name(pair.b)))
+            yield Leak("near", x, y, pair.how, f"correlation {pair.score:.3f}")

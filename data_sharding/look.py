@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -79,7 +80,7 @@ def ledger(
 @app.command()
 def leaks(
     folders: Annotated[list[str], typer.Argument(help="Datasets that are used together.")],
-    workers: Annotated[int, typer.Option(help="Threads [one per core].")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes [one per core].")] = 0,
 ) -> None:
     """Patients and pictures on two sides that must not meet; exit code 4 if there are any.
 
@@ -90,9 +91,10 @@ def leaks(
     python -m data_sharding leaks shards/asan shards/north shards/nih
     """
     from data_sharding.leaks import find, lines, of_dataset
-    from data_sharding.pack import cores
+    from data_sharding.packing.pool import local
 
-    found = find([of_dataset(x) for x in folders], workers=workers or cores(), echo=typer.echo)
+    with closing(local(workers)) as crew:
+        found = find([of_dataset(x) for x in folders], crew=crew, echo=typer.echo)
     for line in lines(found, most=1000):
         typer.echo(line)
     if found:

@@ -11,7 +11,6 @@ where it was and comes to the same bytes. Scripts that call `pack` need the usua
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -26,7 +25,7 @@ from data_sharding.ledger import Exclusion, Ledger, NothingUsable
 from data_sharding.packing import gate
 from data_sharding.packing.assemble import Making, Written, write_samples
 from data_sharding.packing.gather import Gathered, Kind, gather_paired, gather_public, kind_of
-from data_sharding.packing.pool import Crew, Here, Processes
+from data_sharding.packing.pool import Crew, local
 from data_sharding.packing.resume import already_packed, begin, finished, listing, unfinished
 from data_sharding.packing.shards import write_index
 from data_sharding.pictures.cxr import PIXELS
@@ -167,14 +166,14 @@ def pack(
             begin(out, folder)
             splits = _splits(gathered.works, pseudonym, seed, role)
             written = write_samples(out, folder, gathered.works, splits, how, pseudonym, crew, echo)
-        _account(written, gathered, rules, ledger)
-        if not written.shards:
-            raise NothingUsable(_nothing(site, ledger))
-        shape = (size, size, 3) if found == "face" else (size, size)
-        leaks = gate.check(
-            *(out, name, pseudonym.key_id, shape, written.index, against, allow_leaks),
-            *(workers or cores(), echo),
-        )
+            _account(written, gathered, rules, ledger)
+            if not written.shards:
+                raise NothingUsable(_nothing(site, ledger))
+            shape = (size, size, 3) if found == "face" else (size, size)
+            leaks = gate.check(
+                *(out, name, pseudonym.key_id, shape, written.index, against, allow_leaks),
+                *(crew, folder, echo),
+            )
         index_sha256 = write_index(out, written.index)
         write_atomic(out / "ledger.csv", ledger.to_csv(pseudonym))
         write_private(private / "items.csv", ledger.private_csv(pseudonym))
@@ -200,17 +199,12 @@ def pack(
         return manifest
 
 
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _crew(workers: int | None, on_ray: bool) -> Crew:
     if on_ray:
         from data_sharding.packing.on_ray import RayCrew
 
         return RayCrew()
-    return Here() if workers == 1 else Processes(workers or cores())
+    return local(workers)
 
 
 def _account(written: Written, gathered: Gathered, rules: Rules, ledger: Ledger) -> None:

@@ -21,7 +21,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock
 
 import cv2
 import numpy as np
@@ -68,7 +67,7 @@ class View:
 
     def at_middle(self) -> tuple[Floats, Floats]:
         """`middle` and `texture`."""
-        if self._kept is None:  # two threads may both do it, to the same end
+        if self._kept is None:
             half = _shrink(self.small, MIDDLE)
             self._kept = (
                 _smooth(flattened(half, 4, 8, 0.3), 0.7),
@@ -88,25 +87,22 @@ class View:
 
 
 class Views:
-    """The views used last, at most `most` of them (up to 224 KiB each). Safe for threads.
+    """The views used last, at most `most` of them (up to 224 KiB each).
 
     `image(i)` gives picture `i`.
     """
 
     def __init__(self, image: Callable[[int], npt.NDArray[np.uint8]], most: int = 512) -> None:
-        self._image, self._most, self._lock = image, most, Lock()
+        self._image, self._most = image, most
         self._views: OrderedDict[int, View] = OrderedDict()
 
     def __getitem__(self, i: int) -> View:
-        with self._lock:
-            if i in self._views:
-                self._views.move_to_end(i)
-                return self._views[i]
-        view = View.of(self._image(i))
-        with self._lock:
-            self._views[i] = view
-            while len(self._views) > self._most:
-                self._views.popitem(last=False)
+        if i in self._views:
+            self._views.move_to_end(i)
+            return self._views[i]
+        view = self._views[i] = View.of(self._image(i))
+        while len(self._views) > self._most:
+            self._views.popitem(last=False)
         return view
 
 
@@ -197,9 +193,9 @@ def compare(a: View, b: View, window: Window = WINDOWS[0]) -> Likeness | None:
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """For callers with threads of their own: OpenCV and BLAS (OpenCV's too) start none meanwhile.
+    """For one of several that compare: OpenCV and BLAS (OpenCV's too) start no threads meanwhile.
 
-    Those wait for each other in loops: two threads that compare took twice the processor time.
+    Those wait for each other in loops: two who compare took twice the processor time.
     """
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)

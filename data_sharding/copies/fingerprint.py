@@ -149,6 +149,20 @@ def mirrored(small: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
     return np.ascontiguousarray(small[..., ::-1])
 
 
+def moment(small: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:
+    """Sum of the second moments of fingerprints [B, 64, 64] under every hypothesis, [576, 576].
+
+    It is taken about zero, not about the mean: a whitener is linear, so equal vectors stay equal
+    however few pictures there are.
+    """
+    out = np.zeros((RAW, RAW))
+    for start in range(0, len(small), CHUNK):
+        for side in (part := small[start : start + CHUNK], mirrored(part)):
+            flat = vectors(side, windows=True).reshape(-1, RAW)
+            out += flat.T @ flat
+    return out
+
+
 @dataclass(frozen=True)
 class Whitener:
     """`matrix`, float32 [576, 256]: what many pictures share weighs little after it."""
@@ -156,22 +170,13 @@ class Whitener:
     matrix: Floats
 
     @classmethod
-    def of(cls, small: npt.NDArray[np.int8]) -> Whitener:
-        """From fingerprints [B, 64, 64] of the pictures at hand, under every hypothesis.
-
-        The second moment is taken about zero, not about the mean: the map is linear, so equal
-        vectors stay equal however few pictures there are.
-        """
-        moment = np.zeros((RAW, RAW))
-        for start in range(0, len(small), CHUNK):
-            for side in (part := small[start : start + CHUNK], mirrored(part)):
-                flat = vectors(side, windows=True).reshape(-1, RAW)
-                moment += flat.T @ flat
-        values, axes = np.linalg.eigh(moment / max(1, 2 * len(small) * len(WINDOWS)))
+    def of(cls, summed: npt.NDArray[np.float64], pictures: int) -> Whitener:
+        """From the sum of the `moment` of the pictures at hand, float64 [576, 576]."""
+        values, axes = np.linalg.eigh(summed / max(1, 2 * pictures * len(WINDOWS)))
         values, axes = values[::-1][:DIMENSIONS].clip(0), axes[:, ::-1][:, :DIMENSIONS]
         # The mean eigenvalue is 1 / RAW at most. 0.3 of it keeps directions of noise small; what
         # a handful of pictures have in common is no rule, and is left almost as it is.
-        scale = 1 / np.sqrt(values + (0.3 + (FEW / max(1, len(small))) ** 2) / RAW)
+        scale = 1 / np.sqrt(values + (0.3 + (FEW / max(1, pictures)) ** 2) / RAW)
         return cls((axes * scale).astype(np.float32))
 
     def whole(self, small: npt.NDArray[np.int8]) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from data_sharding.leaks import Leak, Side, find, lines, of_dataset
 from data_sharding.ledger import Leaked
+from data_sharding.packing.pool import Crew
 from data_sharding.reader import npy_header
 
 
@@ -23,7 +25,8 @@ def check(
     index: pa.Table,
     against: Sequence[Path | str],
     allow: bool,
-    workers: int,
+    crew: Crew,
+    scratch: Path,
     echo: Callable[[str], Any],
 ) -> tuple[str, ...]:
     """The leaks of a dataset that has no manifest yet, in words, if they are allowed.
@@ -36,7 +39,8 @@ def check(
         index: its rows.
         against: datasets it will be used with.
         allow: return the leaks instead of stopping.
-        workers: threads.
+        crew: those who compare pictures.
+        scratch: private folder for a temporary one.
         echo: gets progress.
 
     Raises:
@@ -47,7 +51,7 @@ def check(
     if name in (other.name for other in others):
         raise ValueError(f"--against: a dataset called {name}, like the one that is packed")
     sides = [_side(out, name, key_id, shape, index), *others]
-    found = find(sides, new={name}, workers=workers, echo=echo)
+    found = find(sides, new={name}, crew=crew, scratch=scratch, echo=echo)
     if found and not allow:
         raise Leaked(
             "\n".join(lines(found))
@@ -68,15 +72,30 @@ def is_allowed(leak: Leak, allowed: Iterable[str]) -> bool:
     return {leak.a, leak.b} in pairs
 
 
+@dataclass(frozen=True)
+class _Written:
+    """Pictures of shards at `out`: number `i` begins at byte ``start[i]`` of ``shards[shard[i]]``.
+
+    Few bytes and no open file, so that it travels to other processes.
+    """
+
+    out: Path
+    shards: tuple[str, ...]
+    shard: npt.NDArray[np.int32]
+    start: npt.NDArray[np.int64]
+    shape: tuple[int, ...]
+
+    def image(self, i: int) -> npt.NDArray[np.uint8]:
+        """Picture `i`, mapped."""
+        path = self.out / self.shards[self.shard[i]]
+        return np.memmap(path, np.uint8, "r", int(self.start[i]), self.shape)
+
+
 def _side(out: Path, name: str, key_id: str, shape: tuple[int, ...], index: pa.Table) -> Side:
     splits, keys, patients, hashes = (
         index[c].to_pylist() for c in ("split", "key", "patient", "pixels_sha256")
     )
-    places = list(zip(index["shard"].to_pylist(), index["npy_offset"].to_pylist(), strict=True))
-    header = len(npy_header(shape, "uint8"))
-
-    def image(i: int) -> npt.NDArray[np.uint8]:
-        shard, offset = places[i]
-        return np.memmap(out / shard, np.uint8, "r", offset + header, shape)
-
-    return Side(name, key_id, splits, keys, patients, hashes, image)
+    names, shard = np.unique(index["shard"].to_pylist(), return_inverse=True)
+    start = index["npy_offset"].to_numpy().astype(np.int64) + len(npy_header(shape, "uint8"))
+    written = _Written(out, tuple(names.tolist()), shard.astype(np.int32), start, shape)
+    return Side(name, key_id, splits, keys, patients, hashes, written.image)

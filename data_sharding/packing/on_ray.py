@@ -2,7 +2,8 @@
 
     ray job submit --working-dir . -- python -m data_sharding pack SITE OUT --on-ray
 
-SITE and OUT must be the same folders on every node. Nothing else in this folder knows Ray.
+SITE, OUT and the folders of --against must be the same on every node. Nothing else in this folder
+knows Ray.
 """
 
 from __future__ import annotations

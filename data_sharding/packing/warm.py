@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_sharding.packing import parts as parts  # what the jobs need
+from data_sharding.copies import near as near  # what the jobs need
+from data_sharding.packing import parts as parts
 from data_sharding.pictures.cxr import centre, to_model
 from data_sharding.pictures.display import grey
 from data_sharding.pictures.screen import check

@@ -12,6 +12,7 @@ from data_sharding.copies.fingerprint import (
     Whitener,
     describe,
     mirrored,
+    moment,
     search,
     unit,
     vectors,
@@ -137,7 +138,7 @@ def test_whitening_takes_away_what_all_share(small):
     shared = small.astype(int) // 2 + describe(scene(99)).small // 2
     shared = shared.astype(np.int8)
     raw = vectors(shared)[:, 0]
-    white = Whitener.of(shared).whole(shared)
+    white = Whitener.of(moment(shared), len(shared)).whole(shared)
     apart = ~np.eye(len(shared), dtype=bool)
     assert (raw @ raw.T)[apart].mean() > 0.5
     assert abs((white @ white.T)[apart].mean()) < 0.2
@@ -146,9 +147,9 @@ def test_whitening_takes_away_what_all_share(small):
 
 def test_two_pictures_are_enough_to_whiten(small):
     pair = np.stack([small[0], small[0]])
-    white = Whitener.of(pair).whole(pair)
+    white = Whitener.of(moment(pair), 2).whole(pair)
     assert white[0] @ white[1] == pytest.approx(1, abs=1e-5)
-    assert np.isfinite(Whitener.of(np.zeros((1, SIDE, SIDE), np.int8)).matrix).all()
+    assert np.isfinite(Whitener.of(moment(np.zeros((1, SIDE, SIDE), np.int8)), 1).matrix).all()
 
 
 def test_search_is_the_slow_search(monkeypatch):

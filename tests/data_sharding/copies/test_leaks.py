@@ -11,7 +11,8 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from data_sharding.copies.alike import View, Views, compare, one_thread_each
-from data_sharding.leaks import COPY, Leak, Side, find, lines, of_dataset, opposed
+from data_sharding.copies.near import COPY
+from data_sharding.leaks import Leak, Side, find, lines, of_dataset, opposed
 from data_sharding.pack import pack
 from tests.bench.leaks import (
     EDITS,
@@ -287,14 +288,6 @@ def test_a_clean_pack_has_no_leaks_and_two_seeds_have(site, packed, key_file, tm
     assert len(moved) > 3
     assert {x.kind for x in found} == {"patient"}
     assert {x.evidence.split()[1].rstrip(":") for x in found} == set(moved)
-
-
-def test_threads_change_nothing(bodies):
-    images = [packed_picture(x) for x in bodies[0][:4]]
-    who = list("abcd")
-    sides = [side("x", "public", images, who), side("y", "external", images[::-1], list("efgh"))]
-    said: list[str] = []
-    assert find(sides, workers=3, echo=said.append) == find(sides)
 
 
 @pytest.mark.parametrize("value", [0, 255])

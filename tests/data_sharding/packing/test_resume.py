@@ -110,9 +110,12 @@ def test_killed_between_the_last_two_files(big_site, key_file, undisturbed, tmp_
     out = tmp_path / "asan"
     quiet = {"key_file": key_file, "workers": 1, "echo": lambda _: None, **OPTIONS}
 
-    def stop(_, ignore_errors=False):
-        if not ignore_errors:
+    remove = resume.shutil.rmtree
+
+    def stop(path, ignore_errors=False, **more):
+        if Path(path).name == "unfinished" and not ignore_errors:
             raise KeyboardInterrupt
+        remove(path, ignore_errors, **more)
 
     with monkeypatch.context() as m:
         m.setattr(resume.shutil, "rmtree", stop)  # the manifest is there, the rest not cleared

@@ -84,11 +84,6 @@ def compare(site: Site, first: Policy, second: Policy) -> list[Compared]:
     return out
 
 
-def disagreements(site: Site, first: Policy, second: Policy) -> list[Compared]:
-    """The examinations that the two put in classes of different meaning, or only one labels."""
-    return [row for row in compare(site, first, second) if row.kind in _SAID]
-
-
 def cross_table(rows: list[Compared], first: Policy, second: Policy) -> list[tuple[str, str, int]]:
     """(what the first says, what the second says, examinations), in the order of the classes."""
     counts = Counter((_outcome(first, r.first), _outcome(second, r.second)) for r in rows)

@@ -76,7 +76,7 @@ def read_study(
     """
     site = read_tables(folder, ledger)
     files = photo_files(folder)
-    said = _whose(folder, files, site, ledger)
+    said = read_photos(folder, files, site, ledger)
     found = list(headers(files))
     take_photos(folder, list(zip(files, found, strict=True)), said, site, ledger)
     return site
@@ -152,8 +152,12 @@ def _facts(patient: str, day: date | None) -> Facts:
     )
 
 
-def _whose(folder: Path, files: list[Path], site: Site, ledger: Ledger) -> dict[Path, _Said]:
-    """What is said of each file, and the ledger's step for photos.csv."""
+def read_photos(folder: Path, files: list[Path], site: Site, ledger: Ledger) -> dict[Path, _Said]:
+    """What photos.csv or its folder says of each file under photos/, and the ledger's step for it.
+
+    Raises:
+        ValueError: the table cannot be read as a whole.
+    """
     folders = {path: _folder_patient(folder, path) for path in files}
     if not (folder / "photos.csv").is_file():
         unnamed = Refused("no_patient_id", "not in a patient's folder, and there is no photos.csv")

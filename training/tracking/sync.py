@@ -82,4 +82,4 @@ def send(identity: Identity) -> str:
 def reason(error: BaseException) -> str:
     """The first line of what went wrong."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__

@@ -283,6 +283,15 @@ class Config(Section):
     compute: Compute = Compute()
     track: Track = Track()
 
+    @model_validator(mode="after")
+    def _fits(self) -> Config:
+        if self.student.teacher == "ema" and self.compute.strategy == "zero3":
+            raise ValueError(
+                "student.teacher=ema looks at the weights' average at each step, and zero3 has it "
+                "in shards: set compute.strategy=zero2"
+            )
+        return self
+
     @property
     def spread(self) -> int:
         """Shards shuffled together, 0 for all: as set, or as the places of the data ask for."""

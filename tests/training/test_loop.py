@@ -17,6 +17,7 @@ from data_sharding.schema import check_predictions, sha256_file
 from tests.training.conftest import as_overrides
 from training.average import Average
 from training.checkpoint import Checkpoints
+from training.interrupt import Interrupted
 from training.launch import complete, launch, prepare
 
 
@@ -163,8 +164,7 @@ def test_wandb_offline_keeps_one_run(tiny):
     folder = prepare(config)
     launch(config, folder)
     runs = sorted(p.name.rsplit("-", 1)[-1] for p in (folder / "wandb").glob("offline-run-*"))
-    assert len(runs) == 2
-    assert set(runs) == {"teacher", "student"}
+    assert runs == ["pseudo", "student", "teacher"]
     shutil.rmtree(folder)
 
 
@@ -176,3 +176,68 @@ def test_an_old_position_is_cut_from_the_records(tmp_path):
     JsonlTracker(path, "teacher", echo=lambda _: None).resume(3)
     assert path.read_text() == '{"step": 3, "epoch": 1}\n'
     assert Checkpoints(tmp_path).newest() is None
+
+
+def test_rounds_teach_each_other(tiny):
+    """Noisy student: each round's student labels for the next one."""
+    config = tiny("pseudo.rounds=2", "student.epochs=1", "teacher.epochs=1")
+    folder = prepare(config)
+    launch(config, folder)
+    assert complete(folder)
+    first, last = (
+        json.loads((folder / place / "pseudo" / "decision.json").read_text())["teacher_sha256"]
+        for place in ("round-1", ".")
+    )
+    assert first != last
+    assert weights(folder, "round-1/student") != weights(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ("student.teacher=ema",),
+        ("student.teacher_logits=online", "student.features=0.5"),
+        ("compute.accumulate=3", "compute.channels_last=true", "precision=bf16"),
+        ("data.augment_on=device", "pseudo.target_precision_lbm=0.6"),
+    ],
+    ids=["mean-teacher", "features", "micro-batches", "on-device"],
+)
+def test_the_variants_run_to_the_end(tiny, changes):
+    config = tiny("student.epochs=1", "teacher.epochs=1", *changes)
+    folder = prepare(config)
+    launch(config, folder)
+    assert complete(folder)
+
+
+def test_micro_batches_change_nothing_but_rounding(calm, tiny):
+    config = tiny("compute.accumulate=4", f"paths.runs={calm.parent}-micro")
+    folder = prepare(config)
+    launch(config, folder)
+    ours, theirs = (load_file(f / "student/weights/model.safetensors") for f in (folder, calm))
+    for name in theirs:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-3, atol=1e-4)
+
+
+def test_a_wish_to_stop_leaves_a_checkpoint_and_the_same_bytes_after(calm, tiny):
+    from training.stages import run
+    from training.world import alone
+
+    config = tiny(f"paths.runs={calm.parent}-stopped")
+    folder = prepare(config)
+    stops = 0
+    for _ in range(200):  # each launch is let live for one question more than it takes to begin
+        asked = 0
+
+        def stop() -> bool:
+            nonlocal asked
+            asked += 1
+            return asked > 2
+
+        try:
+            run(config, folder, alone(), stop)
+            break
+        except Interrupted:
+            stops += 1
+    assert stops > 3
+    assert complete(folder)
+    assert weights(folder) == weights(calm)

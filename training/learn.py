@@ -1,0 +1,143 @@
+"""One model learnt, from its data to a folder of weights that know how they are to be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import expit
+from torch import nn
+
+from data_sharding.reader import ShardDataset
+from training.checkpoint import Checkpoints, save_weights
+from training.config import Config, Stage
+from training.interrupt import Interrupted
+from training.loop import fit
+from training.models import build
+from training.pace import Pace
+from training.preprocess import Preprocessor
+from training.served import served_path
+from training.strategies import strategy_for
+from training.stream import Group, Stream
+from training.tasks import Distil, Supervised
+from training.teaching import Teaching, teaching
+from training.tracking import say, tracker_for
+from training.validate import auroc, choose_threshold, fit_temperature, predict
+from training.world import World
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all stages of a run share. `folder` lies where all ranks see it."""
+
+    config: Config
+    folder: Path
+    world: World
+    stop: Callable[[], bool]
+    tune: ShardDataset
+
+    def done(self, name: str) -> bool:
+        """Is there such a file or folder? One rank looks, so that all go the same way."""
+        return self.world.on_main(lambda: (self.folder / name).exists())
+
+    def breathe(self) -> None:
+        """Between two stages: Interrupted if some rank was asked to stop."""
+        if self.world.agree(torch.tensor([self.stop()])).any():
+            raise Interrupted("stopped between two stages")
+
+
+def learn(
+    run: Run,
+    name: str,
+    stage: Stage,
+    groups: list[Group],
+    slots: tuple[int, ...],
+    seed: int,
+    teacher: Path | None = None,
+) -> None:
+    """Train one model and write ``<name>/weights``; resumes from ``<name>/checkpoints``.
+
+    Args:
+        run: the run.
+        name: of the stage's folder, such as ``student``.
+        stage: how it is trained.
+        groups: what it learns from, with `slots` places each in a global batch.
+        slots: as many as groups.
+        seed: of weights, order, augmentation and dropout.
+        teacher: a weights folder, for a student.
+    """
+    config, world, compute = run.config, run.world, run.config.compute
+    folder = run.folder / name
+    if world.main:
+        kept = " + ".join(f"{len(g.rows)} from {g.data.manifest.name}" for g in groups)
+        say(f"{name}: {stage.epochs} epochs on {kept}, {world.size} worker(s) on {world.device}")
+    torch.manual_seed(seed)
+    checkpoints = Checkpoints(folder / "checkpoints", compute.keep_checkpoints)
+    resumes = world.on_main(lambda: checkpoints.newest() is not None)
+    model = build(config.model, load=not resumes).to(world.device)
+    if compute.channels_last:
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    manifest = groups[0].data.manifest
+    preprocessor = Preprocessor(
+        **config.input.model_dump(),
+        pixels=manifest.settings.get("pixels", ""),
+        shape=manifest.image_shape,
+    )
+    taught = Teaching(Supervised())
+    if teacher is not None:
+        logits = config.paths.runs / "logits"
+        taught = teaching(config.student, teacher, groups, slots, preprocessor, logits, world)
+    task = taught.task
+    if isinstance(task, Distil):
+        task.prepare(model)
+    stream = Stream(
+        *(groups, slots, preprocessor, stage.augment, seed, world, taught.weak, taught.said),
+        loader_workers=compute.loader_workers,
+        stratify=config.data.stratify,
+        spread=config.spread,
+        augment_on=config.data.augment_on,
+        served=served_path(folder, world) if config.track.samples else None,
+    )
+    label = labels(run.tune)
+
+    def validate(model: nn.Module) -> dict[str, Any]:
+        score = auroc(label, predict(model, preprocessor, run.tune, world))
+        return {} if score is None else {"tune/auroc": score}
+
+    tracker = tracker_for(run.folder, name, config, world.main, stage.epochs)
+    pace = Pace(world, compute.checkpoint_s, compute.checkpoint_steps, run.stop)
+    strategy = strategy_for(config, world)
+    try:
+        model, at = fit(
+            *(task, model, stream, strategy, tracker, stage, checkpoints, validate, seed, pace)
+        )
+    finally:
+        tracker.close()
+    if isinstance(task, Distil):
+        task.release(model)
+    if world.main:
+        say(f"{name}: the weights of epoch {at.best_epoch} are kept")
+
+    logit = predict(model, preprocessor, run.tune, world)
+    calibration = fit_temperature(label, logit)
+    probability = expit(logit / calibration["temperature"])
+    point = choose_threshold(label, probability, config.operating_point)
+    world.on_main(
+        lambda: save_weights(
+            folder / "weights", model, config.model, preprocessor, calibration, point
+        )
+    )
+    world.on_main(checkpoints.remove)
+
+
+def labels(data: ShardDataset) -> np.ndarray:
+    """int64 [len(data)]; ValueError where one has none."""
+    label = data.index["label"].to_list()
+    if any(pd.isna(x) for x in label):
+        raise ValueError(f"{data.folder}: unlabelled samples cannot be trained or tuned on")
+    return np.array(label, np.int64)

@@ -4,6 +4,10 @@ Both are compiled, look grey levels up on the way, make no copy of the picture, 
 numbers, so that every machine gives the same bytes. Lengths are counted in parts: each source pixel
 is `size` parts long and each target pixel as many parts as the source has pixels, so the shares of
 a pixel cut by a border are exact.
+
+Looking up cannot be done for many pixels at a time, clipping can. Most tables are a straight line,
+clipped, but for rounding, so clipped codes are averaged and put on the line. Where the table's
+distance from it could change the rounded result, one pixel in a hundred, that pixel is looked up.
 """
 
 from __future__ import annotations
@@ -36,10 +40,44 @@ def count(codes: Any, entries: int, top: int, bottom: int, left: int, right: int
 
 
 @_compiled
+def _borders(width: int, size: int) -> Any:
+    """For each target column the source column that its right border cuts and how many parts of it
+    belong to the target column, uint32 [2, size].
+    """
+    out = np.empty((2, size), np.uint32)
+    for j in range(size):
+        right = (j + 1) * width // size
+        out[0, j], out[1, j] = right, (j + 1) * width - right * size
+    return out
+
+
+@_compiled
+def _columns(sums: Any, borders: Any, before: Any, totals: Any) -> None:
+    """Totals of the target pixels of a row; `before` is room for sums of those to the left."""
+    size, parts = np.uint64(len(totals)), np.uint64(len(sums))
+    sofar = np.uint64(0)
+    for x in range(len(sums)):
+        sofar += np.uint64(sums[x])
+        before[x + 1] = sofar
+    over = np.uint64(0)  # the part of column `left` that the target pixels so far took
+    left = np.uint32(0)
+    for j in range(len(totals)):
+        right, rest = borders[0, j], np.uint64(borders[1, j])
+        total = (before[right] - before[left]) * size - over
+        over = rest * np.uint64(sums[right]) if rest else np.uint64(0)
+        total += over
+        if left == right:  # within one column
+            total = parts * np.uint64(sums[left])
+        totals[j] = total
+        left = right
+
+
+@_compiled
 def _average(codes: Any, table: Any, size: int, out: Any) -> None:
     height, width = codes.shape
     sums = np.empty(width, np.uint32)  # at most 65,280 times the height: below 2**32
-    before = np.zeros(width + 1, np.uint64)  # sums of all columns to the left
+    before, totals = np.zeros(width + 1, np.uint64), np.empty(size, np.uint64)
+    borders = _borders(width, size)
     cut = np.zeros(width, np.uint32)  # levels of the row that the border above cuts
     whole = np.uint32(size)
     for i in range(size):
@@ -75,20 +113,104 @@ def _average(codes: Any, table: Any, size: int, out: Any) -> None:
                     level = np.uint32(table[a[x]])
                     cut[x] = level
                     sums[x] += tail * level
+        _columns(sums, borders, before, totals)
         area = np.float64(height) * np.float64(width) * 256.0  # ONE
-        for x in range(width):
-            before[x + 1] = before[x] + sums[x]
-        over = np.uint64(0)  # the part of column `left` that the target pixels so far took
         for j in range(size):
-            left, right = j * width // size, (j + 1) * width // size
-            rest = np.uint64((j + 1) * width - right * size)
-            total = (before[right] - before[left]) * np.uint64(size) - over
-            over = rest * np.uint64(sums[right]) if rest else np.uint64(0)
-            total += over
-            if left == right:  # within one column
-                total = np.uint64(width) * np.uint64(sums[left])
             # whole numbers below 2**53, so the quotient is IEEE 754's on every machine
-            out[i, j] = np.uint8(np.floor(np.float64(total) / area + 0.5))
+            out[i, j] = np.uint8(np.floor(np.float64(totals[j]) / area + 0.5))
+
+
+@_compiled
+def _total(codes: Any, table: Any, size: int, i: int, j: int) -> Any:
+    """The total of target pixel (i, j), looked up."""
+    height, width = codes.shape
+    total = np.uint64(0)
+    for y in range(i * height // size, -(-((i + 1) * height) // size)):
+        high = min((y + 1) * size, (i + 1) * height) - max(y * size, i * height)
+        for x in range(j * width // size, -(-((j + 1) * width) // size)):
+            wide = min((x + 1) * size, (j + 1) * width) - max(x * size, j * width)
+            total += np.uint64(high * wide) * np.uint64(table[codes[y, x]])
+    return total
+
+
+@_compiled
+def _average_line(
+    codes: Any, table: Any, size: int, ends: Any, first: float, slope: float, slack: float, out: Any
+) -> None:
+    """As `_average`; the table lies within `slack` of ``first + slope * (clipped - ends[0])``."""
+    height, width = codes.shape
+    low, high = ends
+    sums = np.empty(width, np.uint32)  # at most 65,535 times the height: below 2**32
+    before, totals = np.zeros(width + 1, np.uint64), np.empty(size, np.uint64)
+    borders = _borders(width, size)
+    whole, pixels = np.uint32(size), np.float64(height) * np.float64(width)
+    scale = slope / (256.0 * pixels)
+    offset = (first - slope * np.float64(low)) / 256.0 + 0.5
+    near = slack / 256.0 + 1e-6  # far above what floats of this size are rounded by
+    for i in range(size):
+        top, last = -(-(i * height) // size), (i + 1) * height // size  # as in `_average`
+        head = np.uint32(top * size - i * height)
+        tail = np.uint32((i + 1) * height - last * size)
+        if last < top:
+            head, tail = np.uint32(height), np.uint32(0)
+        sums[:] = 0
+        y = top
+        while y + 4 <= last:
+            a, b, c, d = codes[y], codes[y + 1], codes[y + 2], codes[y + 3]
+            for x in range(width):
+                sums[x] += (
+                    np.uint32(min(max(a[x], low), high))
+                    + np.uint32(min(max(b[x], low), high))
+                    + np.uint32(min(max(c[x], low), high))
+                    + np.uint32(min(max(d[x], low), high))
+                )
+            y += 4
+        while y < last:
+            a = codes[y]
+            for x in range(width):
+                sums[x] += np.uint32(min(max(a[x], low), high))
+            y += 1
+        for x in range(width):
+            sums[x] *= whole
+        if head:
+            a = codes[top - 1]
+            for x in range(width):
+                sums[x] += head * np.uint32(min(max(a[x], low), high))
+        if tail:
+            a = codes[last]
+            for x in range(width):
+                sums[x] += tail * np.uint32(min(max(a[x], low), high))
+        _columns(sums, borders, before, totals)
+        for j in range(size):
+            level = scale * np.float64(totals[j]) + offset
+            least = np.floor(level - near)
+            if least != np.floor(level + near):
+                total = np.float64(_total(codes, table, size, i, j))
+                least = np.floor(total / (pixels * 256.0) + 0.5)
+            out[i, j] = np.uint8(least)
+
+
+#: The most that a table may be off its line, in its units. Twice it of every 256 target pixels are
+#: looked up after all.
+OFF = 4.0
+
+
+def line(table: npt.NDArray[np.uint16], top: int) -> tuple[int, int, float, float, float] | None:
+    """The clipped straight line that a table follows for the codes 0..`top`; None if it does not.
+
+    Returns:
+        the codes between which it rises or falls, its level at the first, its slope, and the most
+        that the table is off it.
+    """
+    levels = table[: top + 1].astype(np.float64)
+    changes = np.flatnonzero(np.diff(levels))
+    if not len(changes):
+        return None
+    low, high = int(changes[0]), int(changes[-1]) + 1
+    first, slope = float(levels[low]), float((levels[high] - levels[low]) / (high - low))
+    drawn = first + slope * (np.clip(np.arange(top + 1), low, high) - low)
+    off = float(np.abs(levels - drawn).max())
+    return (low, high, first, slope, off) if off <= OFF else None
 
 
 def area_average(
@@ -108,7 +230,13 @@ def area_average(
     assert max(codes.shape) <= 65_535
     assert len(table) == 1 << 8 * codes.itemsize
     out = np.empty((size, size), np.uint8)
-    _average(plain(codes), plain(table), size, out)
+    codes, table = plain(codes), plain(table)
+    found = line(table, int(codes.max()))
+    if found is None:
+        _average(codes, table, size, out)
+    else:
+        low, high, *drawn = found
+        _average_line(codes, table, size, np.array([low, high], codes.dtype), *drawn, out)
     return out
 
 

@@ -56,7 +56,7 @@ class _Drawn:
 
     batch: Batch  # its image is uint8 [b, h, w] still
     parameters: list[Parameters]  # of the augmentation that is left to do; none: it is done
-    keys: list[str]  # of the real samples
+    keys: list[str | None]  # None for padding, so that ranks' rows dealt together are the order
 
     def pin_memory(self) -> _Drawn:
         return replace(self, batch=self.batch.pin_memory())
@@ -158,7 +158,8 @@ class Stream:
         images: list[np.ndarray] = []
         weak: list[list[np.ndarray]] = [[] for _ in self.weak]
         said: list[np.ndarray] = []
-        parameters, keys = [], []
+        parameters: list[Parameters] = []
+        keys: list[str | None] = []
         label = np.zeros(len(rows), np.int64)
         known = whole[whole[:, 0] >= 0]
         for n, (g, i) in enumerate(np.where(rows < 0, known[0], rows)):
@@ -183,8 +184,7 @@ class Stream:
             if self.said:
                 said.append(self.said[g][row, view])
             label[n] = group.labels[i]
-            if rows[n, 0] >= 0:
-                keys.append(key)
+            keys.append(key if rows[n, 0] >= 0 else None)
         batch = Batch(
             image=torch.from_numpy(np.stack(images)),
             label=torch.from_numpy(label),

@@ -29,7 +29,8 @@ def labelled(packs) -> Group:
 def made(groups: list[Group], slots: tuple[int, ...], **how) -> Stream:
     shape = groups[0].data.manifest.image_shape
     plain = Preprocessor(size=48, mean=0.449, std=0.226, pixels="drawn/1", shape=shape)
-    return Stream(groups, slots, plain, "none", 3, World(0, 1, torch.device("cpu")), **how)
+    kind, world = how.pop("kind", "none"), how.pop("world", World(0, 1, torch.device("cpu")))
+    return Stream(groups, slots, plain, kind, 3, world, **how)
 
 
 @pytest.mark.parametrize("rows", [np.arange(45), np.arange(0, 45, 3), np.array([40, 1, 2])])
@@ -68,6 +69,70 @@ def test_labelled_to_proxies_is_three_to_one_whatever_passed_the_thresholds(labe
     assert slots_of(64, 0.25, [labelled]) == (64,)
     for batch in (1, 2, 3, 8):
         assert min(slots_of(batch, 0.99, [labelled, many, few])[:1]) >= 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_is_handed_over_is_written_down(labelled, tmp_path, workers):
+    """By two ranks, killed and resumed: each real sample of each step, as it was looked at."""
+    path = tmp_path / "served"
+    for rank in (0, 1):
+        world = World(rank, 2, torch.device("cpu"))
+        log = path / f"{rank}.jsonl"
+        stream = made([labelled], (8,), world=world, served=log, loader_workers=workers)
+        batches = stream.epoch(0)
+        assert [next(batches).step for _ in range(2)] == [0, 1]
+        del batches  # more may be on their way: they were not handed over
+        lines = [json.loads(x) for x in log.read_text().splitlines()]
+        assert [x["step"] for x in lines] == [0, 1]
+        again = made([labelled], (8,), world=world, served=path / f"{rank}-again.jsonl")
+        assert len(list(again.epoch(0, start=2))) == 4
+    seen, pictures = {}, {}
+    for n, key in enumerate(labelled.data.index["key"]):
+        pictures[labelled.data.image(n).tobytes()] = f"here/{key}"
+    for log in sorted(path.iterdir()):
+        for x in map(json.loads, log.read_text().splitlines()):
+            assert x["size"] == 2
+            seen[x["epoch"], x["step"], x["rank"]] = x["keys"]
+    assert sorted(seen) == [(0, step, rank) for step in range(6) for rank in (0, 1)]
+    everyone = sorted(k for keys in seen.values() for k in keys if k)
+    assert everyone == sorted(pictures.values())
+    plain = made([labelled], (8,))  # the last step has padding
+    for (_, step, rank), keys in seen.items():
+        batch = plain.batch(0, step, rank, 2)
+        shown = (batch.image * 0.226 + 0.449).mul(255).round().to(torch.uint8).numpy()
+        real = batch.real.numpy() > 0
+        assert [
+            pictures[x.tobytes()] if r else None for x, r in zip(shown, real, strict=True)
+        ] == keys
+
+
+@pytest.mark.parametrize("kind", ["none", "weak", "strong"])
+def test_on_the_device_the_same_pictures_are_made(labelled, kind):
+    on = {w: made([labelled], (8,), kind=kind, augment_on=w) for w in ("cpu", "device")}
+    for a, b in zip(on["cpu"].epoch(1), on["device"].epoch(1), strict=True):
+        apart = (a.image - b.image).abs() * 0.226 * 255
+        assert apart.max() < 1.5  # grey levels
+        assert (apart < 0.01).float().mean() > 0.98
+        assert torch.equal(a.label, b.label)
+    assert a.step == b.step == 5
+
+
+def test_weak_views_are_the_same_side_at_every_size(labelled):
+    weak = made([labelled], (8,), kind="weak", weak=(24, 48, 96))
+    strong = made([labelled], (8,), kind="strong", weak=(48,))
+    mirrored = 0
+    for a, b in zip(weak.epoch(0), strong.epoch(0), strict=True):
+        assert [x.shape[1:] for x in a.weak] == [(24, 24), (48, 48), (96, 96)]
+        plain = made([labelled], (8,)).batch(0, a.step, 0, 1)
+        seen = weak.preprocessor.normalise(a.weak[1])
+        assert torch.equal(a.image, seen)
+        assert torch.equal(a.weak[1], b.weak[0])
+        for x, y in zip(seen, plain.image, strict=True):
+            assert torch.equal(x, y) or torch.equal(x, y.flip(2))
+            mirrored += not torch.equal(x, y)
+        half = torch.nn.functional.avg_pool2d(a.weak[1].float(), 2)
+        assert (half - a.weak[0].float()).abs().max() <= 1
+    assert 10 < mirrored < 38
 
 
 def test_the_place_of_the_data_changes_nothing(tiny, packs):

@@ -12,6 +12,7 @@ the bit for any number of ranks.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +27,8 @@ from training.world import World
 
 #: Pictures in one call of the teachers. Part of a result's name: other batches, other last bits.
 BATCH = 64
+#: Seconds between two words on how far it is.
+TELL_EVERY_S = 30.0
 
 
 class Teachers(Protocol):
@@ -41,18 +44,19 @@ class Teachers(Protocol):
         ...
 
 
-def rows_of(data: ShardDataset, shard: int) -> np.ndarray:
-    """int64 [n]: the samples that lie in shard `shard`, in the order of the index."""
-    return np.flatnonzero(data.shards == shard)
+def by_shard(data: ShardDataset) -> dict[int, np.ndarray]:
+    """Shard -> int64 [n]: the samples that lie in it, in the order of the index."""
+    order = np.argsort(data.shards, kind="stable")
+    shards, starts = np.unique(data.shards[order], return_index=True)
+    return dict(zip(shards.tolist(), np.split(order, starts[1:]), strict=True))
 
 
-def score_shard(teachers: Teachers, data: ShardDataset, shard: int) -> np.ndarray:
-    """float64 [n]: the logits of the samples of one shard, in the order of the index.
+def score_shard(teachers: Teachers, data: ShardDataset, rows: np.ndarray) -> np.ndarray:
+    """float64 [n]: the logits of `rows`, the samples of one shard.
 
     Raises:
         ValueError: pictures the teachers were not made for, or answers that are not finite.
     """
-    rows = rows_of(data, shard)
     parts = []
     for at in range(0, len(rows), BATCH):
         images = np.stack([data.image(int(i)) for i in rows[at : at + BATCH]])
@@ -70,7 +74,8 @@ class Scores:
 
     def __init__(self, folder: Path, teacher_sha256: str, data: ShardDataset) -> None:
         self.folder, self.data = folder, data
-        self.shards: list[int] = np.unique(data.shards).tolist()
+        self.rows = by_shard(data)
+        self.shards = list(self.rows)
         keys = data.index["key"].to_numpy()
         self._names = {s: self._name(teacher_sha256, s, keys) for s in self.shards}
 
@@ -78,7 +83,7 @@ class Scores:
         what = [
             teacher_sha256,
             self.data.manifest.shards[shard].sha256,
-            keys[rows_of(self.data, shard)].tolist(),
+            keys[self.rows[shard]].tolist(),
             BATCH,
         ]
         return hashlib.sha256(canonical_json(what).encode()).hexdigest()[:24]
@@ -96,7 +101,7 @@ class Scores:
             there.setdefault(path.name.split("-")[0], []).append(path)
         whole = {}
         for shard in self.shards:
-            header = npy_header((len(rows_of(self.data, shard)),), "<f8")
+            header = npy_header((len(self.rows[shard]),), "<f8")
             for path in there.get(self._names[shard], []):
                 logit = _load(path, header)
                 if logit is not None:
@@ -123,7 +128,7 @@ class Scores:
         """Shard -> logits, for all shards, as one array in the order of the index."""
         out = np.full(len(self.data), np.nan)
         for shard in self.shards:
-            out[rows_of(self.data, shard)] = found[shard]
+            out[self.rows[shard]] = found[shard]
         assert np.isfinite(out).all(), "each sample once"
         return out
 
@@ -174,7 +179,8 @@ def scored(
     kept = Scores(folder, teachers.hash, data)
     done: dict[int, np.ndarray] = world.on_main(kept.found)
     todo = [s for s in kept.shards if s not in done]
-    most = max((len(rows_of(data, s)) for s in todo), default=0)
+    most = max((len(kept.rows[s]) for s in todo), default=0)
+    told = time.monotonic()
     if todo and done and world.main:
         tell(f"{len(done)} of {len(kept.shards)} shards are scored already")
     for at in range(0, len(todo), world.size):
@@ -183,11 +189,11 @@ def scored(
         mine = dealt[world.rank] if world.rank < len(dealt) else None
         ahead = todo[at + world.size :][world.rank : world.rank + 1]
         for shard in ahead:
-            data.prefetch(rows_of(data, shard))
+            data.prefetch(kept.rows[shard])
         logit, error = np.zeros(0), None
         try:
             if mine is not None:
-                logit = score_shard(teachers, data, mine)
+                logit = score_shard(teachers, data, kept.rows[mine])
                 kept.save(mine, logit)
         except Exception as e:  # the others must not wait for this rank in vain
             error = e
@@ -203,6 +209,7 @@ def scored(
             raise ValueError(f"worker {rank} could not score its shard; its own message says why")
         for shard, row in zip(dealt, every, strict=False):
             done[shard] = row[2 : 2 + int(row[1])]
-        if world.main and len(todo) > world.size:
+        if world.main and time.monotonic() - told > TELL_EVERY_S:
+            told = time.monotonic()
             tell(f"{len(done)} of {len(kept.shards)} shards scored")
     return kept.join(done)

@@ -137,7 +137,9 @@ def lines(found: dict[str, dict[str, Any]]) -> list[str]:
     """The comparisons as text, a line a level."""
     out = []
     for name, variables in found.items():
-        out += ["", name, f"  {'':22}{'a':>16}{'b':>16}{'difference':>12}  test"]
+        a, _, b = name.partition(" against ")
+        sides = f"{a.split()[0]:>16}{b.split()[0]:>16}"  # kept or proxy, offered or labelled
+        out += ["", name, f"  {'':22}{sides}{'difference':>12}  test"]
         for variable, what in variables.items():
             if "levels" not in what:
                 cells = [_spread(what["a"]), _spread(what["b"])]

@@ -14,9 +14,10 @@ on one that is kept. And sizes, unlike grid points on p, do not move with the te
 fitted on the same split. Where a higher score is not a likelier class (a teacher that is surest of
 its artefacts) the sequence is no longer exact, and the simulation there is what we have.
 
-What the bound does not know: that the teacher's best epoch may have been chosen on the tune split
-too (`teacher.select=last` avoids it), and how common low bone mass is in public (`prevalence`).
-It holds for each class by itself.
+What the bound does not know: how common low bone mass is in public (`prevalence`), and that the
+teacher's best epoch was chosen on the tune split too (``teacher.select=last`` avoids it). Of ten
+equally good epochs whose errors correlate at .8 the target was still reached in 97 of 100 simulated
+cohorts; of a hundred at .5, in 90. It holds for each class by itself.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ def show(run: Run) -> None:
     """What was decided in each round: teachers, thresholds and their evidence, counts, shift.
 
     A threshold's evidence is how many of the tune split reach it, how many of those are right, and
-    the Clopper-Pearson lower bound of that share. Shift compares the kept (a) with those offered or
-    labelled (b): differences in standard deviations, then tests.
+    the Clopper-Pearson lower bound of that share. Shift compares the kept with those offered and
+    with those labelled by DXA: differences in standard deviations, then tests.
     """
     for folder in _or_exit(lambda: _rounds(run)):
         for line in _or_exit(lambda f=folder: shown(f)):

@@ -61,7 +61,7 @@ bench: $(PEERS)/.set-up
 	PYTHONPATH=$(PEERS) $(PY) -m tests.bench
 
 $(PEERS)/.set-up: requirements-bench.lock $(STAMP)
-	@echo "Installing the benchmarks' peers into $(PEERS) (240 MB)"
+	@echo "Installing the benchmarks' peers into $(PEERS) (260 MB)"
 	@uv=uv; uv --version >/dev/null 2>&1 || uv=.venv/bin/uv; rm -rf $(PEERS); \
 	$$uv pip install --quiet --python $(PY) --target $(PEERS) --compile-bytecode --no-deps \
 	  --require-hashes -r requirements-bench.lock

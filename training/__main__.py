@@ -5,11 +5,17 @@
     python -m training ospenscreen:smoke compute.launcher=local      # this process, without Ray
     torchrun --nproc-per-node 2 -m training ospenscreen:smoke        # without Ray, two processes
 
-The same command again resumes what is unfinished. The run's folder is printed last.
+The same command again resumes what is unfinished; asked to stop (SIGTERM, Ctrl-C) it writes a
+checkpoint and exits with 75. The run's folder is printed last. About runs that are there:
+
+    python -m training track sync RUN      # metrics to W&B: one run a stage
+    python -m training pseudo show RUN     # proxy labels: show, sweep, replay, undo
 """
 
 from __future__ import annotations
 
+import importlib
+import sys
 from typing import Annotated
 
 import typer
@@ -18,6 +24,8 @@ from training.interrupt import EXIT_CODE, Interrupted
 from training.overrides import override
 from training.recipes import RECIPES, recipe
 
+#: First words that are no recipe, and where their commands are.
+VERBS = {"track": "training.tracking.verbs", "pseudo": "training.pseudo.verbs"}
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
@@ -61,5 +69,13 @@ def train(
     typer.echo(f"run: {folder}")
 
 
+def main(words: list[str]) -> None:
+    """A verb about runs, or the training of a recipe."""
+    if words and words[0] in VERBS:  # imported only then: they take a second
+        verbs = importlib.import_module(VERBS[words[0]]).app
+        verbs(words[1:], prog_name=f"python -m training {words[0]}")
+    app(words, prog_name="python -m training")
+
+
 if __name__ == "__main__":
-    app(prog_name="python -m training")
+    main(sys.argv[1:])

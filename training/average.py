@@ -18,13 +18,13 @@ class Average:
     def __init__(self, module: nn.Module, strategy: Strategy, decay: float) -> None:
         """`module`: where it starts; `strategy` is prepared. A decay of 0 is no average."""
         self.module = module.eval().requires_grad_(False)
-        self.strategy, self.decay = strategy, decay
+        self.strategy, self.decay, self.last = strategy, decay, decay
         self.parts, self.of = strategy.part_of(list(module.parameters())), strategy.parts()
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """average <- d average + (1 - d) model with d = min(decay, (1 + t)/(10 + t))."""
-        d = min(self.decay, (1 + step) / (10 + step))
+        self.last = d = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self.parts, self.of, 1 - d)  # type: ignore[attr-defined]
 
     @torch.no_grad()

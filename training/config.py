@@ -162,6 +162,12 @@ class Pseudo(Section):
     target_precision_normal: float | None = Field(default=None, gt=0.5, lt=1)
     target_precision_lbm: float | None = Field(default=None, gt=0.5, lt=1)
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of the precision's bound")
+    public_prevalence: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="share of low bone mass there, if known: precision depends on it",
+    )
     rounds: int = Field(
         default=1, ge=1, description="noisy student: each round's student labels for the next"
     )

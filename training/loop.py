@@ -98,7 +98,8 @@ def fit(
         if stage.select == "last" or score is None or at.best is None or score > at.best:
             at.best, at.best_epoch = score, at.epoch
             best = on_cpu(average.module.state_dict())
-        tracker.log({"step": at.global_step, "epoch": at.epoch, "train/lr": lr} | record | found)
+        rates = {"train/lr": lr, "train/ema": average.last}
+        tracker.log({"step": at.global_step, "epoch": at.epoch} | rates | record | found)
         save()  # after the record: one killed in between is cut off and made again
         if pace(at.global_step) == "stop" and at.epoch < stage.epochs:
             stop()

@@ -12,7 +12,8 @@ from data_sharding.reader import ShardDataset
 from data_sharding.schema import check_predictions
 from training.checkpoint import load_weights
 from training.learn import Run
-from training.validate import predict
+from training.tracking import summarise
+from training.validate import auroc, predict
 
 
 def predictions(run: Run) -> None:
@@ -29,6 +30,10 @@ def predictions(run: Run) -> None:
         frames = [_of(run, model, cohort, data) for model in ("teacher", "student")]
         whole = check_predictions(pd.concat(frames, ignore_index=True), cohort)
         world.on_main(lambda p=path, w=whole: _write(p, w))
+    if world.main:
+        found = sorted((run.folder / "cohorts").glob("*/predictions.parquet"))
+        values = {"auroc": {p.parent.name: _aurocs(p) for p in found}}
+        summarise(run.folder, "eval", run.config, True, values)
 
 
 def _of(run: Run, name: str, cohort: str, data: ShardDataset) -> pd.DataFrame:
@@ -46,6 +51,15 @@ def _of(run: Run, name: str, cohort: str, data: ShardDataset) -> pd.DataFrame:
         probability=expit(logit / temperature),
         threshold=threshold,
     )
+
+
+def _aurocs(path: Path) -> dict[str, float | None]:
+    """By model; `python -m eval` gives them intervals."""
+    frame = pd.read_parquet(path, columns=["model", "label", "logit"])
+    return {
+        str(model): auroc(rows["label"].to_numpy(), rows["logit"].to_numpy())
+        for model, rows in frame.groupby("model")
+    }
 
 
 def _write(path: Path, frame: pd.DataFrame) -> None:

@@ -25,7 +25,7 @@ from training.learn import Run, labels, learn
 from training.predictions import predictions
 from training.stream import Group
 from training.teachers import Teachers
-from training.tracking import say, tracker_for
+from training.tracking import say, summarise
 from training.validate import fit_temperature
 from training.world import World
 
@@ -110,8 +110,9 @@ def proxies(run: Run, name: str, teacher: str, labelled: Group) -> list[Group]:
     if not run.done(f"{name}/summary.json"):
         weights = [run.folder / teacher / "weights", *config.student.teachers]
         teachers = Teachers.load(weights, world.device)
+        scores = folder / "scores"
         offered, tune = (
-            pseudo.Said(data, pseudo.scored(teachers, data, folder / "scores", world, say))
+            pseudo.Said(data, pseudo.scored(teachers, data, scores, world, say, run.breathe))
             for data in (public, run.tune)
         )
 
@@ -119,14 +120,13 @@ def proxies(run: Run, name: str, teacher: str, labelled: Group) -> list[Group]:
             calibration = fit_temperature(labels(run.tune), tune.logit)
             known = labelled.data.index
             found = pseudo.record(
-                *(folder, config.pseudo, teachers.hash, calibration, offered, tune, known)
+                *(folder, config.pseudo, teachers.hash, calibration, offered, tune, known),
+                public_prevalence=config.pseudo.public_prevalence,
             )
             for warning in found["warnings"]:
                 say(f"warning: {warning}")
             say(f"{name}: {found['counts']} of {found['n']} public pictures")
-            tracker = tracker_for(run.folder, name, config, main=True)
-            tracker.summary({"n": found["n"], **found["counts"]})
-            tracker.close()
+            summarise(run.folder, name, config, True, {"n": found["n"], **found["counts"]})
 
         world.on_main(decide)
     decided = pseudo.read_decided(folder, public.index)

@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from data_sharding.schema import Manifest, canonical_json
+from training import watchdog
 from training.checkpoint import load_weights
 from training.config import weights_sha256
 from training.features import Tap
@@ -115,6 +116,7 @@ class Teachers:
                 f"pictures of {images.dtype} {list(images.shape[1:])}: the teachers take uint8 "
                 f"{list(shape)}"
             )
+        watchdog.feed()
         views = [torch.from_numpy(np.stack([resize(x, s) for x in images])) for s in self.sizes]
         with torch.autocast(self.device.type, enabled=False):
             return self.answer([v.to(self.device) for v in views])

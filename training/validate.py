@@ -13,6 +13,7 @@ from torch import nn
 
 from data_sharding import order
 from data_sharding.reader import ShardDataset
+from training import watchdog
 from training.preprocess import Preprocessor
 from training.world import World
 
@@ -33,6 +34,7 @@ def predict(
     model.eval()
     rows, logits = [], []
     for ids in order.sequential(len(data), batch, world.rank, world.size):
+        watchdog.feed()
         images = np.stack([preprocessor.resize(data.image(max(int(i), 0))) for i in ids])
         z_BC = model(preprocessor.normalise(images).to(world.device)).float()
         logits.append((z_BC[:, 1] - z_BC[:, 0]).double())

@@ -33,7 +33,7 @@ from training.interrupt import Interrupted, Stop, listening
 from training.tracking import say
 
 #: Seconds between two looks of the driver at its workers' folder and at the cluster's nodes.
-LOOK_S, NODES_S = 0.2, 5.0
+LOOK_S, NODES_S = 0.2, 2.0
 #: Ray waits so long for workers of one size before it counts again what there is place for.
 PLACE_S = 60
 #: Ray Train takes seconds to end (its helpers ask the dashboard); workers that have ended need not
@@ -80,6 +80,7 @@ def _ray(config: Config) -> Iterator[None]:
     if not sys.stdout.isatty():
         os.environ.setdefault("RAY_COLOR_PREFIX", "0")
     import ray
+    import ray.train.torch  # before `ray.init`: torch, loaded into a driver of a job, crashed
 
     if ray.is_initialized():
         yield
@@ -111,10 +112,11 @@ def _fit(config: Config, folder: Path, stop: Stop) -> str:
     place.mkdir(parents=True)
     (place / "go").touch()
     ended: dict[str, BaseException] = {"error": RuntimeError("the workers ended without a word")}
+    trainer = _trainer(config, folder, place)
 
     def fit() -> None:
         try:
-            _trainer(config, folder, place).fit()
+            trainer.fit()
         except BaseException as e:  # it is raised again where it is waited for
             ended["error"] = e
 

@@ -1,0 +1,87 @@
+"""On a real cluster of two nodes: one dies, comes back, and is taken away; nothing else changes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tests.training.processes import WEIGHTS, command, epochs_of, wait_for
+from training.folder import complete, prepare
+from training.launch import launch
+from training.served import assemble
+
+EPOCHS = 120
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(600)
+def test_a_run_shrinks_and_grows_with_its_cluster_and_serves_what_a_calm_one_does(
+    nodes, tiny, tmp_path
+):
+    settings = (f"teacher.epochs={EPOCHS}", "track.samples=true")
+    config = tiny(
+        *(*settings, f"paths.runs={tmp_path / 'elastic'}", "compute.launcher=ray"),
+        *("compute.workers=2", "compute.min_workers=1", "compute.resize_s=1"),
+        *("compute.checkpoint_steps=4", "compute.collective_timeout_s=30"),
+    )
+    folder, log = prepare(config), tmp_path / "log"
+
+    def sizes() -> list[int]:
+        """World sizes of the workers that have begun to train, one after the other."""
+        served = sorted((folder / "teacher" / "served").glob("*-rank0of*.jsonl"))
+        return [int(path.stem[-1]) for path in served]
+
+    with log.open("wb") as out:
+        driver = subprocess.Popen(command(config), env=nodes.environment, stdout=out, stderr=out)
+    try:
+        wait_for(lambda: epochs_of(folder) >= 3 or driver.poll() is not None, 150)
+        assert sizes() == [2], log.read_text()
+
+        nodes.kill("second")
+        wait_for(lambda: sizes() == [2, 1] or driver.poll() is not None, 150)
+        # Held while the node comes back: on a fast machine the run would be over by then.
+        (alone,) = (p for p in nodes.workers())
+        os.kill(alone, signal.SIGSTOP)
+        shrunk_at = epochs_of(folder)
+        nodes.add("second")
+        os.kill(alone, signal.SIGCONT)
+        wait_for(lambda: sizes() == [2, 1, 2] or driver.poll() is not None, 150)
+        assert sizes() == [2, 1, 2], log.read_text()
+        grown_at = epochs_of(folder)
+
+        nodes.drain("second", seconds=60)
+        assert driver.wait(300) == 0, log.read_text()
+    finally:
+        driver.kill()
+        driver.wait()
+    assert sizes() == [2, 1, 2, 1], log.read_text()
+    assert 3 <= shrunk_at <= grown_at < EPOCHS
+    assert complete(folder)
+    assert "a node is about to go" in log.read_text()
+
+    undisturbed = tiny(*settings, f"paths.runs={tmp_path / 'calm'}")
+    calm = prepare(undisturbed)
+    launch(undisturbed, calm)
+    for stage in ("teacher", "student"):
+        served = assemble(folder / stage)
+        assert served == assemble(calm / stage)
+        assert max(served)[0] + 1 == {"teacher": EPOCHS, "student": 2}[stage]
+    assert distance(folder, calm) < 1e-5
+
+
+def distance(a: Path, b: Path) -> float:
+    """The largest ||x - y|| / ||y|| over all tensors of the models of two runs."""
+    far = 0.0
+    for path in WEIGHTS:
+        ours, theirs = load_file(a / path), load_file(b / path)
+        assert ours.keys() == theirs.keys()
+        for name, y in theirs.items():
+            gap = np.linalg.norm(ours[name].astype(float) - y)
+            far = max(far, float(gap / max(np.linalg.norm(y.astype(float)), 1e-12)))
+    return far

@@ -3,9 +3,10 @@
 A student may match its teacher there besides the logits. FitNets (Romero et al. 2015, arXiv
 1412.6550) match maps place by place; here the student's picture is warped and the teacher's is not,
 so that places do not correspond, and the maps are pooled first. What is compared is their
-direction: a norm is the network's own business. Where widths differ the student's features go
-through a learnt 1x1 projection (of a pooled map: a matrix), which lives in the student while it
-learns, so that the optimizer, DDP, the moving average and the checkpoints treat it as any weight.
+direction: a norm is the network's own business. Where a teacher's width differs the student's
+features go through a learnt 1x1 projection (of a pooled map: a matrix), which lives in the student
+while it learns, so that the optimizer, DDP, the moving average and the checkpoints treat it as any
+weight.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 
 from training.models import cam_layer
 
-PROJECTION = "to_teacher"
+PROJECTIONS = "to_teachers"
 
 
 def width(model: nn.Module) -> int:
@@ -56,16 +57,25 @@ class Tap:
         return map_BChw.float().mean((2, 3))
 
 
-def add_projection(student: nn.Module, channels: int) -> None:
-    """Give `student` what turns its features into ones of `channels`, if it needs that."""
-    if width(student) != channels:
-        student.add_module(PROJECTION, nn.Linear(width(student), channels, bias=False))
+def add_projections(student: nn.Module, channels: list[int]) -> None:
+    """Give `student` what turns its features into ones of each teacher's, if one needs that."""
+    mine = width(student)
+    if any(c != mine for c in channels):
+        each = [nn.Identity() if c == mine else nn.Linear(mine, c, bias=False) for c in channels]
+        student.add_module(PROJECTIONS, nn.ModuleList(each))
 
 
-def drop_projection(student: nn.Module) -> None:
-    """Take it away again: weights that are used have none."""
-    if hasattr(student, PROJECTION):
-        delattr(student, PROJECTION)
+def projected(student: nn.Module, pooled_BC: torch.Tensor, teachers: int) -> list[torch.Tensor]:
+    """The student's features as each of its teachers would have them."""
+    if not hasattr(student, PROJECTIONS):
+        return [pooled_BC] * teachers
+    return [project(pooled_BC) for project in getattr(student, PROJECTIONS)]
+
+
+def drop_projections(student: nn.Module) -> None:
+    """Take them away again: weights that are used have none."""
+    if hasattr(student, PROJECTIONS):
+        delattr(student, PROJECTIONS)
 
 
 def feature_distance(student_BC: torch.Tensor, teacher_BC: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from training.batch import Batch
-from training.features import PROJECTION, Tap, add_projection, drop_projection, feature_distance
+from training.features import Tap, add_projections, drop_projections, feature_distance, projected
 from training.losses import by_class, cross_entropy, distillation_kl, ramp_up
 from training.preprocess import Preprocessor
 from training.teachers import Teachers
@@ -36,7 +36,7 @@ class Distil:
 
     The teachers see the weak view, the student the strong one. What they say comes with the batch,
     or is asked of `teachers` at each step. With `features` that times the distance of the student's
-    pooled last feature map to the first teacher's is added; `prepare` then comes before `loss`.
+    pooled last feature map to its teachers' (their mean) is added; `prepare` then comes first.
     """
 
     temperature: float
@@ -56,12 +56,12 @@ class Distil:
         """Once, before the student is copied or wrapped."""
         if self.features and self.teachers:
             self.student, self.mine = student, Tap(student, training=True)
-            self.theirs = self.teachers.tap()
-            add_projection(student, self.theirs.channels)
+            self.theirs = self.teachers.taps()
+            add_projections(student, [tap.channels for tap in self.theirs])
 
     def release(self, trained: nn.Module) -> None:
         """Of the student, or of the copy that is kept: takes away what `prepare` gave."""
-        drop_projection(trained)
+        drop_projections(trained)
 
     def loss(self, model: nn.Module, batch: Batch) -> Losses:
         """`loss`, `ce`, `kl`, and `features` where they are matched; `ce` and `kl` by class."""
@@ -77,10 +77,9 @@ class Distil:
         values = {"ce": ce_B, "kl": kl_B}
         if not self.features:
             return _sums(loss_B, values, batch)
-        mine_BC = self.mine.pooled()
-        if hasattr(self.student, PROJECTION):
-            mine_BC = self.student.get_submodule(PROJECTION)(mine_BC)
-        far_B = feature_distance(mine_BC, self.theirs.pooled())
+        mine = projected(self.student, self.mine.pooled(), len(self.theirs))
+        pairs = zip(mine, self.theirs, strict=True)
+        far_B = torch.stack([feature_distance(s, tap.pooled()) for s, tap in pairs]).mean(0)
         sums = _sums(loss_B + self.features * far_B, values, batch)
         return sums | {"features": (far_B.detach() * batch.real).sum()}
 

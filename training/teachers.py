@@ -85,9 +85,9 @@ class Teachers:
         """ValueError if the dataset's pictures are not those that the teachers know."""
         self.members[0].preprocessor.accept(manifest)
 
-    def tap(self) -> Tap:
-        """The last feature map of the first teacher, as it answers."""
-        return Tap(self.members[0].model, training=False)
+    def taps(self) -> list[Tap]:
+        """The last feature map of each, as they answer."""
+        return [Tap(member.model, training=False) for member in self.members]
 
     @torch.no_grad()
     def answer(self, views: Sequence[torch.Tensor]) -> torch.Tensor:

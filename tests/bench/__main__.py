@@ -29,6 +29,7 @@ NAMES = (
     "augment",
     "loop",
     "ddp",
+    "distil",
     "phantom",
     "leaks",
     "seek",

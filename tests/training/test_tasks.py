@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from tests.training.networks import CPU, network, preprocessor, weights
 from training.batch import Batch
-from training.features import Tap, drop_projection, feature_distance, width
+from training.features import Tap, drop_projections, feature_distance, width
 from training.tasks import Distil, MeanTeacher, Supervised
 from training.teachers import Teachers
 
@@ -66,7 +66,7 @@ def test_sums_and_classes_are_those_worked_out_by_hand(batch):
 def tasks(folder) -> dict[str, tuple]:
     """Every task with a student that is ready for it."""
     teachers = Teachers.load([weights(folder / "a", 1)], CPU)
-    wide = Teachers.load([weights(folder / "b", 1, name="test_byobnet")], CPU)
+    wide = [folder / "a", weights(folder / "b", 1, name="test_byobnet")]
     average = network(4).eval().requires_grad_(False)
     mean = MeanTeacher(2.0, 0.6, preprocessor(), 5, 3)
     mean.attach(average)
@@ -75,7 +75,7 @@ def tasks(folder) -> dict[str, tuple]:
         "cached": Distil(2.0, 0.6),
         "online": Distil(2.0, 0.6, teachers),
         "features": Distil(2.0, 0.6, teachers, 0.5),
-        "projected": Distil(2.0, 0.6, wide, 0.5),
+        "projected": Distil(2.0, 0.6, Teachers.load(wide, CPU), 0.5),
         "mean teacher": mean,
     }
     out = {}
@@ -168,7 +168,7 @@ def test_features_of_twins_are_not_apart(tmp_path, batch):
     task = Distil(2.0, 0.6, Teachers.load([folder], CPU), 0.5)
     student = network(5).train()
     task.prepare(student)
-    assert not hasattr(student, "to_teacher"), "of the same width"
+    assert not hasattr(student, "to_teachers"), "of the same width"
     found = values(task.loss(torch.nn.Sequential(student), batch))
     assert found["features"] == pytest.approx(0, abs=1e-5)
     assert found["kl"] == pytest.approx(0, abs=1e-5)
@@ -180,15 +180,19 @@ def test_features_of_twins_are_not_apart(tmp_path, batch):
 def test_features_are_the_cosine_of_pooled_maps(tmp_path, batch):
     task, student = tasks(tmp_path)["projected"]
     assert task.teachers
-    teacher = task.teachers.members[0].model
-    assert width(student) != width(teacher)
+    same, other = (m.model for m in task.teachers.members)
+    assert width(same) == width(student) != width(other)
     found = values(task.loss(student, batch))
     with torch.no_grad():
         mine = student.forward_intermediates(batch.image, intermediates_only=True)[-1]
-        theirs = teacher.forward_intermediates(batch.image, intermediates_only=True)[-1]
-        projected = mine.mean((2, 3)) @ student.get_submodule("to_teacher").weight.T
-        cosine = F.cosine_similarity(projected, theirs.mean((2, 3)))
-    far = ((1 - cosine) * batch.real).sum().item()
+        first, second = (
+            m.forward_intermediates(batch.image, intermediates_only=True)[-1].mean((2, 3))
+            for m in (same, other)
+        )
+        mine = mine.mean((2, 3))
+        projected = mine @ student.get_parameter("to_teachers.1.weight").T
+        cosine = F.cosine_similarity(mine, first) + F.cosine_similarity(projected, second)
+    far = ((1 - cosine / 2) * batch.real).sum().item()
     assert found["features"] == pytest.approx(far, rel=1e-4)
     expected = 0.4 * found["ce"] + 0.6 * found["kl"] + 0.5 * far
     assert found["loss"] == pytest.approx(expected, rel=1e-4)
@@ -199,9 +203,9 @@ def test_features_are_the_cosine_of_pooled_maps(tmp_path, batch):
 def test_what_the_features_need_is_taken_away_again(tmp_path):
     task, student = tasks(tmp_path)["projected"]
     kept = copy.deepcopy(student)  # as the loop copies it for the average
-    assert "to_teacher.weight" in kept.state_dict()
+    assert "to_teachers.1.weight" in kept.state_dict()
     task.release(kept)
-    drop_projection(kept)  # twice is once
+    drop_projections(kept)  # twice is once
     assert list(kept.state_dict()) == list(network(0).state_dict())
     # A copy in eval mode does not speak for the student.
     tap = Tap(student, training=True)

@@ -69,7 +69,16 @@ def test_every_kind_of_teaching_goes_through(tiny, how):
     assert ("train/kl" in found) == ("student.alpha=0" not in how)
     assert ("train/features" in found) == ("student.features=0.5" in how)
     plain = load_file(folder / "teacher" / "weights" / "model.safetensors")
-    assert list(learnt(folder)) == list(plain), "nothing of the lessons is in the weights"
+    assert list(learnt(folder)) == list(plain)
+
+
+def test_features_of_a_wider_teacher_leave_nothing_in_the_weights(tiny, tmp_path):
+    other = weights(tmp_path / "other", 9, name="test_byobnet")
+    how = ("student.features=0.5", "student.teacher_logits=online", f"student.teachers=[{other}]")
+    folder = done(tiny(*SHORT, *how))
+    assert records(folder)[-1]["train/features"] < records(folder)[0]["train/features"]
+    plain = load_file(folder / "teacher" / "weights" / "model.safetensors")
+    assert list(learnt(folder)) == list(plain)
 
 
 def test_others_teach_along_at_their_own_size(tiny, tmp_path):

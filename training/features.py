@@ -46,8 +46,13 @@ class Tap:
         """float32 [B, C] of the latest pass, once.
 
         Raises:
-            ValueError: the network has no map [B, C, h, w] there.
+            ValueError: the network has no map [B, C, h, w] there, or shows none: it is compiled.
         """
+        if not self._seen:
+            raise ValueError(
+                "the last feature map was not seen as the network ran: torch.compile may pass a "
+                "look at it by; with student.features set compute.compile=false"
+            )
         map_BChw = self._seen.pop()
         if map_BChw.ndim != 4 or map_BChw.shape[1] != self.channels:
             raise ValueError(

@@ -218,6 +218,13 @@ def test_what_the_features_need_is_taken_away_again(tmp_path):
     torch.testing.assert_close(tap.pooled(), expected)
 
 
+def test_a_network_that_shows_no_map_is_refused():
+    """As a compiled one may."""
+    tap = Tap(network(0).eval(), training=True)
+    with pytest.raises(ValueError, match=r"compute\.compile=false"):
+        tap.pooled()
+
+
 def test_features_of_a_kept_teacher_are_refused():
     with pytest.raises(ValueError, match="teacher_logits=online"):
         Distil(4.0, 0.5, None, features=1.0)

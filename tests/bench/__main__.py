@@ -29,6 +29,7 @@ NAMES = (
     "augment",
     "loop",
     "ddp",
+    "gpu",
     "distil",
     "phantom",
     "leaks",

@@ -13,6 +13,10 @@ from training.tracking.say import say
 from training.tracking.tracker import Record
 
 
+#: Of a record, what a person reads in the log, besides what the tune split says; the file has all.
+SAID = ("train/loss", "train/grad_norm", "perf/samples_per_s", "perf/wait_share")
+
+
 class JsonlTracker:
     """A `Tracker` that writes one record a line, and says it in words."""
 
@@ -45,7 +49,8 @@ class JsonlTracker:
         self.progress.close()
         self._append(record)
         rest = {k: v for k, v in record.items() if k not in ("step", "epoch")}
-        words = "  ".join(f"{k} {_short(v)}" for k, v in rest.items())
+        said = {k: v for k, v in rest.items() if k in SAID or k.startswith("tune/")} or rest
+        words = "  ".join(f"{k.split('/')[-1]} {_short(v)}" for k, v in said.items())
         self.echo(f"{self.title}: epoch {record['epoch']} step {record['step']}  {words}")
         if wrong := [k for k, v in rest.items() if finite(v) != v]:
             self.echo(f"{self.title}: warning: not finite: {', '.join(wrong)}")

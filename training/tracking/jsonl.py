@@ -12,7 +12,6 @@ from training.tracking.records import finite, read, to_line
 from training.tracking.say import say
 from training.tracking.tracker import Record
 
-
 #: Of a record, what a person reads in the log, besides what the tune split says; the file has all.
 SAID = ("train/loss", "train/grad_norm", "perf/samples_per_s", "perf/wait_share")
 

@@ -111,6 +111,15 @@ class Nodes:
         os.kill(raylet, signal.SIGKILL)
         node.wait(30)  # `ray start --block` ends when a process of its node does
 
+    def renew(self, name: str) -> None:
+        """Another node in its place. One that was drained has ended by itself, or soon would."""
+        node = self.nodes.pop(name)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(node.pid, signal.SIGKILL)
+        node.wait()
+        wait_for(lambda: name not in self.ids(), 30)
+        self.add(name)
+
     def workers(self) -> list[int]:
         """Processes that train, on all nodes."""
         every = [p for node in self.nodes.values() for p in descendants(node.pid)]

@@ -15,8 +15,8 @@ from typing import Annotated, TypeVar
 import typer
 
 from eval.ceiling import Ceiling, ceilings
+from eval.cohort import Metrics
 from eval.evaluate import evaluate_run
-from eval.metrics import Metrics
 from eval.report import write_report
 from eval.runs import Run, is_tuning
 

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.compiled import tally
 from eval.estimate import Estimate
-from eval.ranking import CHUNK
+
+#: Draws multiplied at once: few enough to stay in the cache.
+CHUNK = 50
 
 NOT_RESAMPLED = "a class has too few patients to resample"
 #: How often draws that lack a class are drawn again before we say that they cannot be had.
@@ -27,10 +30,25 @@ class PatientDraws:
     counts: NDArray[np.int16]
     seed: int
 
+    strata: NDArray[np.int64] | None = None
+
     @classmethod
-    def of(cls, patients: int, draws: int = 1000, seed: int = 0) -> PatientDraws:
-        """Draw `patients` patients with replacement, `draws` times."""
-        return cls(_draw(np.random.default_rng(seed), patients, draws), seed)
+    def of(
+        cls,
+        patients: int,
+        draws: int = 1000,
+        seed: int = 0,
+        strata: NDArray[np.int64] | None = None,
+    ) -> PatientDraws:
+        """Draw `patients` patients with replacement, `draws` times.
+
+        Args:
+            patients: how many there are.
+            draws: how many samples of that size to draw.
+            seed: same seed, same draws.
+            strata: int [patients]; each stratum keeps its number of patients in every draw.
+        """
+        return cls(_draw(np.random.default_rng(seed), patients, draws, strata), seed, strata)
 
     def both_classes(
         self, positives: NDArray[np.int64], negatives: NDArray[np.int64]
@@ -48,24 +66,48 @@ class PatientDraws:
         classes = (np.unique(positives), np.unique(negatives))
         if min(c.size for c in classes) < 2:
             return None
-        bad = np.flatnonzero(~_holds(self.counts, classes))
-        if not bad.size:
-            return self.counts, 0
-        counts, redrawn = self.counts.copy(), 0
+        found = self.until(lambda c: np.where(_holds(c, classes), 0.0, np.nan))
+        return None if found is None else (found[0], found[2])
+
+    def until(
+        self, evaluate: Callable[[NDArray[np.int16]], NDArray[np.float64]]
+    ) -> tuple[NDArray[np.int16], NDArray[np.float64], int] | None:
+        """Draw again what `evaluate` finds undefined, until nothing is.
+
+        Args:
+            evaluate: counts [draws, patients] -> values [draws], NaN where undefined.
+
+        Returns:
+            counts [draws, patients], values [draws], how many were drawn again; None if `ROUNDS`
+            were not enough.
+        """
+        values = evaluate(self.counts)
+        bad = np.flatnonzero(np.isnan(values))
+        counts, redrawn = self.counts.copy() if bad.size else self.counts, 0
         rng = np.random.default_rng([self.seed, 1])
         for _ in range(ROUNDS):
-            counts[bad] = _draw(rng, counts.shape[1], bad.size)
-            redrawn += bad.size
-            bad = bad[~_holds(counts[bad], classes)]
             if not bad.size:
-                return counts, redrawn
-        return None
+                return counts, values, redrawn
+            counts[bad] = _draw(rng, counts.shape[1], bad.size, self.strata)
+            redrawn += bad.size
+            values[bad] = evaluate(counts[bad])
+            bad = bad[np.isnan(values[bad])]
+        return None if bad.size else (counts, values, redrawn)
 
 
-def _draw(rng: np.random.Generator, patients: int, draws: int) -> NDArray[np.int16]:
-    counts = np.empty((draws, patients), dtype=np.int16)
-    for row in counts:
-        row[:] = np.bincount(rng.integers(patients, size=patients), minlength=patients)
+def _draw(
+    rng: np.random.Generator, patients: int, draws: int, strata: NDArray[np.int64] | None
+) -> NDArray[np.int16]:
+    if strata is not None:
+        counts = np.zeros((draws, patients), dtype=np.int16)
+        for stratum in np.unique(strata):
+            members = np.flatnonzero(strata == stratum)
+            counts[:, members] = _draw(rng, members.size, draws, None)
+        return counts
+    counts = np.zeros((draws, patients), dtype=np.int16)
+    for i in range(0, draws, CHUNK):
+        part = counts[i : i + CHUNK]
+        tally(rng.integers(patients, size=part.shape, dtype=np.int32), part)
     return counts
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import norm
 
 from data_sharding.schema import Strict
 from eval.bootstrap import NOT_RESAMPLED, percentile
-from eval.delong import paired_test
+from eval.delong import delong_test
 from eval.estimate import Estimate, undefined
 from eval.performance import Cases
 from eval.ranking import Ranking
@@ -51,20 +50,17 @@ def _difference(
     common = Cases(patient, label, scores[0], None, a.draws)
     facts = {"first": first, "second": second, "n": rows.size, "comparisons": comparisons}
     facts["patients"] = np.unique(patient).size
-    try:
-        if reason := common.one_class:
-            raise ValueError(reason)
-        test = paired_test(label, *scores, patient)
-    except ValueError as e:
-        none = undefined(str(e))
+    test = delong_test(label, scores[1], scores[0], a.confidence, patient)
+    if test.error is None:
+        none = undefined(common.one_class or test.undefined or "")
         return Difference(**facts, delong=none, z=None, p=None, p_bonferroni=None, bootstrap=none)
-    half = float(norm.ppf(0.5 + a.confidence / 2)) * test.error
+    assert test.difference is not None
     return Difference(
         **facts,
         delong=Estimate(
             value=test.difference,
-            low=max(-1.0, test.difference - half),
-            high=min(1.0, test.difference + half),
+            low=test.low,
+            high=test.high,
             method="DeLong, components summed within patients",
             undefined=test.undefined,
         ),
@@ -85,6 +81,7 @@ def _resampled(
         return Estimate(value=value, undefined=NOT_RESAMPLED)
     counts, redrawn = resampled
     first, second = (
-        Ranking.of(cases.label, s).statistics(counts, cases.patient)[0] for s in scores
+        Ranking.of(cases.label, s).statistics(counts, cases.patient, with_precision=False)[0]
+        for s in scores
     )
     return percentile(value, second - first, redrawn, confidence)

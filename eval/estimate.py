@@ -6,21 +6,33 @@ meets 0.5, 0 or NaN where the question had no answer.
 
 from __future__ import annotations
 
-from data_sharding.schema import Strict
+from dataclasses import dataclass
+
+from pydantic import ConfigDict
 
 
-class Estimate(Strict):
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
     """A value, its confidence interval, and how the interval was made.
 
     `value` is None where the statistic is undefined and `low`, `high` are None where the interval
     is; `undefined` then says why. `method` names the interval's construction.
     """
 
+    #: Read back from metrics.json, an unknown field is an error there as everywhere.
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     value: float | None = None
     low: float | None = None
     high: float | None = None
     method: str = ""
     undefined: str | None = None
+
+    def __float__(self) -> float:
+        """The value alone, for a caller who has seen to it that there is one."""
+        if self.value is None:
+            raise ValueError(f"undefined: {self.undefined}")
+        return float(self.value)
 
     def text(self, digits: int = 3, percent: bool = False) -> str:
         """As ``0.812 [0.790, 0.834]`` or ``undefined: reason``; `percent` multiplies by 100."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_sharding.schema import canonical_json, sha256_file, write_atomic
-from eval.metrics import Metrics, Settings, evaluate_cohort
+from eval.cohort import Metrics, Settings, evaluate_cohort
 from eval.runs import Run
 
 

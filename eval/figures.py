@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from eval import plots
+from eval.cohort import Metrics
+from eval.curves import pr, roc
 from eval.frames import Frame
-from eval.metrics import Metrics
-from eval.ranking import precision_recall_curve, roc_curve
 from eval.runs import MODELS, Run
 
 
@@ -48,23 +50,27 @@ def cohort_figures(metrics: Metrics, frame: Frame) -> Figures:
 
 
 def _curves(metrics: Metrics, labelled: Frame) -> str | None:
-    roc, precision_recall, points = {}, {}, {}
+    receivers, precision_recall, points = {}, {}, {}
     prevalence = 0.0
     for m in metrics.models:
         if m.overall.auroc.value is None:
             continue
         rows = labelled[labelled["model"] == m.model]
         label, score = rows["label"].to_numpy(int), rows["probability"].to_numpy(float)
-        roc[m.model] = roc_curve(label, score)
-        precision_recall[m.model] = precision_recall_curve(label, score)
+        receiver, steps = roc(label, score), pr(label, score)
+        receivers[m.model] = receiver.fpr, receiver.tpr
+        precision_recall[m.model] = (
+            np.append(0, steps.recall),
+            np.append(steps.precision[0], steps.precision),
+        )
         prevalence = m.overall.prevalence.value or 0.0
         point = m.overall.specificity.value, m.overall.sensitivity.value, m.overall.ppv.value
         if None not in point:
             points[m.model] = point
     name = f"curves {metrics.cohort}"
-    if not roc:
+    if not receivers:
         return None
-    return plots.roc_and_precision_recall(roc, precision_recall, points, prevalence, name)
+    return plots.roc_and_precision_recall(receivers, precision_recall, points, prevalence, name)
 
 
 def _subgroups(metrics: Metrics) -> str | None:

@@ -1,4 +1,4 @@
-"""Binomial confidence intervals by name, and the same for patients seen more than once.
+"""Confidence intervals by name: binomial, the same for repeated patients, and the bootstrap.
 
 Three constructions are offered because published tables use all three and they differ:
 
@@ -22,8 +22,39 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta, norm
 
 from eval.estimate import Estimate, undefined
+from eval.inputs import check_level
+from eval.resample import Bootstrap as Bootstrap
+from eval.resample import bootstrap as bootstrap
+from eval.resample import bootstrap_auc as bootstrap_auc
 
 Method = Literal["wilson", "clopper-pearson", "hmisc-wilson"]
+
+
+def wilson(x: float, n: float, level: float = 0.95) -> Estimate:
+    """x of n with Wilson's score interval; undefined where n is 0.
+
+    Raises:
+        ValueError: x is not in [0, n], or the level is not in (0, 1).
+    """
+    return _of_counts(x, n, "wilson", level)
+
+
+def binconf(x: float, n: float, level: float = 0.95) -> Estimate:
+    """x of n with the interval that ``Hmisc::binconf`` prints; errors as `wilson`."""
+    return _of_counts(x, n, "hmisc-wilson", level)
+
+
+def clopper_pearson(x: float, n: float, level: float = 0.95) -> Estimate:
+    """x of n with the exact interval; errors as `wilson`."""
+    return _of_counts(x, n, "clopper-pearson", level)
+
+
+def _of_counts(x: float, n: float, method: Method, level: float) -> Estimate:
+    check_level(level)
+    if x == n == 0:
+        return undefined("0 of 0 is not a proportion")
+    low, high = binomial(x, n, method, level)
+    return Estimate(value=float(x / n), low=low, high=high, method=method)
 
 
 def binomial(

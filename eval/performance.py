@@ -105,8 +105,7 @@ def ranking(cases: Cases) -> tuple[Estimate, Estimate]:
     if reason := cases.one_class:
         return undefined(reason), undefined(reason)
     order = Ranking.of(cases.label, cases.probability)
-    once = np.ones((1, cases.draws.counts.shape[1]), dtype=np.int16)
-    values = [float(v[0]) for v in order.statistics(once, cases.patient)]
+    values = order.once()
     resampled = cases.draws.both_classes(*_by_class(cases))
     if resampled is None:
         rare = NOT_RESAMPLED

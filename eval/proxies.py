@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_sharding.schema import CLASSES
+from eval.cohort import Metrics
 from eval.frames import Column, Frame
-from eval.metrics import Metrics
 from eval.subgroups import AGE_BANDS, SEXES, age_band
 
 DECISIONS = ("normal", "low bone mass", "dropped")

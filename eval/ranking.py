@@ -1,7 +1,7 @@
-"""AUROC and average precision of one ranking under many sets of row weights, and their curves.
+"""AUROC and average precision of one ranking under many sets of row weights.
 
 A bootstrap resample is a vector of whole-number weights, so the scores are sorted once and each
-resample is two running sums: 1000 resamples of 3133 rows take about a tenth of a second in numpy.
+resample is one compiled pass over the sorted rows.
 """
 
 from __future__ import annotations
@@ -11,24 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-#: Draws taken through the running sums at once: few enough to stay in the cache.
-CHUNK = 50
+from eval.compiled import weighted_ranking
+from eval.inputs import labels, scores
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Rows of two classes in order of score. Make it with `Ranking.of`.
+    """Rows in descending order of score. Make it with `Ranking.of`.
 
-    positives, negatives: int [P], [N], row numbers in ascending order of score.
-    left, right: int [P], negatives with a lower, and a lower or equal, score than each positive.
-    tied: int [P], the first positive with the same score as each positive.
+    order: int [n], row numbers; sick: bool [n], rows of class 1 in that order; last: bool [n],
+    whether the next row in that order has another score.
     """
 
-    positives: NDArray[np.int64]
-    negatives: NDArray[np.int64]
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
-    tied: NDArray[np.int64]
+    order: NDArray[np.int64]
+    sick: NDArray[np.bool_]
+    last: NDArray[np.bool_]
 
     @classmethod
     def of(cls, label: ArrayLike, score: ArrayLike) -> Ranking:
@@ -41,29 +38,21 @@ class Ranking:
         Raises:
             ValueError: a label is not 0 or 1, a score is not finite, or the lengths differ.
         """
-        y, s = np.asarray(label), np.asarray(score, dtype=np.float64)
-        if y.shape != s.shape or y.ndim != 1:
-            raise ValueError(f"labels {y.shape} and scores {s.shape} must be equally long lists")
-        if not np.isin(y, (0, 1)).all() or not np.isfinite(s).all():
-            raise ValueError("labels must be 0 or 1 and scores finite: drop the other rows first")
-        order = np.argsort(s, kind="stable")
-        positives, negatives = order[y[order] == 1], order[y[order] == 0]
-        above, below = s[positives], s[negatives]
-        return cls(
-            positives,
-            negatives,
-            np.searchsorted(below, above, "left"),
-            np.searchsorted(below, above, "right"),
-            np.searchsorted(above, above, "left"),
-        )
+        y = labels(label)
+        s = scores(score, y.size)
+        order = np.argsort(s, kind="stable")[::-1]
+        return cls(order, y[order] == 1, np.append(np.diff(s[order]) != 0, True)[: y.size])
 
     @property
     def two_classes(self) -> bool:
         """Whether AUROC is defined at all."""
-        return self.positives.size > 0 and self.negatives.size > 0
+        return bool(self.sick.any() and not self.sick.all())
 
     def statistics(
-        self, counts: NDArray[np.integer], column: NDArray[np.int64]
+        self,
+        counts: NDArray[np.int16],
+        column: NDArray[np.int64],
+        with_precision: bool = True,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """AUROC [draws] and average precision [draws]; NaN where a draw lacks a class.
 
@@ -71,63 +60,16 @@ class Ranking:
         precision is the step sum over distinct scores, not the trapezoid.
 
         Args:
-            counts: int [draws, patients], how often each draw holds each patient.
+            counts: int16 [draws, patients], how often each draw holds each patient.
             column: int [n], the patient of each row, as a column of `counts`.
+            with_precision: False leaves average precision out (NaN) and saves its divisions.
         """
-        auroc = np.full(len(counts), np.nan)
-        precision = np.full(len(counts), np.nan)
-        for start in range(0, len(counts), CHUNK):
-            part = slice(start, start + CHUNK)
-            auroc[part], precision[part] = self._chunk(counts[part], column)
-        return auroc, precision
+        assert counts.dtype == np.int16
+        sorted_column = np.asarray(column, dtype=np.int64)[self.order]
+        return weighted_ranking(counts, sorted_column, self.sick, self.last, with_precision)
 
-    def _chunk(
-        self, counts: NDArray[np.integer], column: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        # weights: (draws, rows of one class by ascending score)
-        w = np.take(counts, column[self.positives], axis=1).astype(np.float64)
-        below = _running(np.take(counts, column[self.negatives], axis=1))
-        positives, negatives = w.sum(axis=1), below[:, -1]
-        lower = np.take(below, self.left, axis=1)
-        ties = np.array_equal(self.left, self.right)
-        lower_or_equal = lower if ties else np.take(below, self.right, axis=1)
-        true = positives[:, None] - np.take(_running(w), self.tied, axis=1)
-        false = negatives[:, None] - lower
-        with np.errstate(divide="ignore", invalid="ignore"):
-            auroc = np.einsum("dp,dp->d", w, lower + lower_or_equal) / (2 * positives * negatives)
-            step = true / np.maximum(true + false, 1)
-            precision = np.einsum("dp,dp->d", w, step) / positives
-        precision[negatives == 0] = np.nan
-        return auroc, precision
-
-
-def _running(weights: NDArray) -> NDArray[np.float64]:
-    """Sums of the first 0, 1, ..., n columns: [draws, n] -> [draws, n + 1]."""
-    out = np.zeros((weights.shape[0], weights.shape[1] + 1))
-    np.cumsum(weights, axis=1, out=out[:, 1:])
-    return out
-
-
-def roc_curve(label: ArrayLike, score: ArrayLike) -> tuple[NDArray, NDArray]:
-    """False and true positive rate at every distinct score, from (0, 0) to (1, 1)."""
-    true, false = _cumulative(label, score)
-    return false / false[-1], true / true[-1]
-
-
-def precision_recall_curve(label: ArrayLike, score: ArrayLike) -> tuple[NDArray, NDArray]:
-    """Recall and precision at every distinct score, highest first, from recall 0; draw it as steps.
-
-    Average precision is the area under ``step(where="pre")``.
-    """
-    true, false = _cumulative(label, score)
-    precision = true[1:] / (true[1:] + false[1:])
-    return true / true[-1], np.append(precision[0], precision)
-
-
-def _cumulative(label: ArrayLike, score: ArrayLike) -> tuple[NDArray, NDArray]:
-    """True and false positives when the rule is score >= each distinct value; 0 first."""
-    y, s = np.asarray(label), np.asarray(score, dtype=np.float64)
-    order = np.argsort(-s, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(s[order])), s.size - 1)  # last row of each tie
-    true = np.cumsum(y[order])[last]
-    return np.append(0, true).astype(float), np.append(0, last + 1 - true).astype(float)
+    def once(self) -> tuple[float, float]:
+        """AUROC and average precision of the rows themselves."""
+        everyone = np.ones((1, 1), np.int16), np.zeros(self.order.size, np.int64)
+        auroc, precision = self.statistics(*everyone)
+        return float(auroc[0]), float(precision[0])

@@ -20,11 +20,11 @@ from data_sharding.schema import CLASSES, REASONS, Manifest, sha256_file, write_
 from eval import explain as explanations
 from eval import proxies, wording
 from eval.ceiling import ceilings, keep_ceilings
+from eval.cohort import Metrics, Settings
 from eval.estimate import Estimate
 from eval.evaluate import evaluate_cohorts
 from eval.figures import cohort_figures, training_figure
 from eval.frames import Frame
-from eval.metrics import Metrics, Settings
 from eval.runs import MODELS, Run, is_tuning
 
 #: Keys of run.json that have a place of their own in the report.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from eval.cohort import Metrics, ModelMetrics
 from eval.estimate import Estimate
-from eval.metrics import Metrics, ModelMetrics
 from eval.runs import is_tuning
 
 

@@ -10,6 +10,12 @@ import pytest
 from data_sharding.schema import CLASSES, FlowStep, Manifest, Shard
 
 
+@pytest.fixture(scope="session")
+def reference():
+    """What R's packages say, with their versions; reference/reference.R made it."""
+    return json.loads((Path(__file__).parent / "reference" / "reference.json").read_text())
+
+
 def cohort_frame(name, n=300, seed=0, shift=0.0, repeats=1, models=("teacher", "student")):
     """Predictions of a teacher and a better student; `repeats` pictures of every patient."""
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Binomial intervals against scipy and R's documented oddity; the design effect against its law."""
+"""Binomial intervals against scipy and R's Hmisc; the design effect against its law; coverage."""
 
 import math
 
@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from eval.intervals import binomial, design_effect, proportion
+from eval.intervals import (
+    binconf,
+    binomial,
+    clopper_pearson,
+    design_effect,
+    proportion,
+    wilson,
+)
 
 COUNTS = [(k, n) for n in (1, 2, 7, 40, 3133) for k in {0, 1, n // 2, n - 1, n}]
 
@@ -75,3 +82,32 @@ def test_nobody_is_undefined_with_the_reason():
     e = proportion([], [], "nobody was flagged")
     assert e.value is None
     assert e.text() == "undefined: nobody was flagged"
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(binconf, "wilson"), (clopper_pearson, "exact")])
+def test_agrees_with_hmisc(reference, ours, theirs):
+    r = reference["binconf"]
+    for x, n, low, high in zip(r["x"], r["n"], *r[theirs].values(), strict=True):
+        found = ours(x, n)
+        assert (found.value, found.low, found.high) == pytest.approx((x / n, low, high), abs=1e-10)
+
+
+def test_wilson_covers():
+    """1000 samples of 200 at each of three shares."""
+    rng = np.random.default_rng(2)
+    inside = []
+    for p in (0.3, 0.5, 0.62):
+        drawn = rng.binomial(200, p, 1000)
+        limits = {k: wilson(k, 200) for k in set(drawn.tolist())}
+        inside.append(np.mean([limits[k].low <= p <= limits[k].high for k in drawn.tolist()]))
+    assert all(0.935 <= share <= 0.965 for share in inside)
+
+
+@pytest.mark.parametrize("interval", [wilson, binconf, clopper_pearson])
+def test_none_of_none_is_undefined_and_impossible_counts_are_refused(interval):
+    assert interval(0, 0).undefined == "0 of 0 is not a proportion"
+    for x, n in ((3, 2), (-1, 5), (math.nan, 5), (1, 0)):
+        with pytest.raises(ValueError, match="not a proportion"):
+            interval(x, n)
+    with pytest.raises(ValueError, match="level"):
+        interval(1, 2, level=95)

@@ -7,7 +7,8 @@ import pytest
 from sklearn import metrics as sk
 
 from eval.bootstrap import PatientDraws, of_sums, percentile
-from eval.ranking import Ranking, precision_recall_curve, roc_curve
+from eval.intervals import bootstrap_auc
+from eval.ranking import Ranking
 
 
 def case(n, seed, ties):
@@ -104,40 +105,26 @@ def test_of_sums_equals_resampling_rows():
     assert means == pytest.approx(slow, abs=1e-12)
 
 
-@pytest.mark.parametrize("ties", [False, True])
-def test_curves_are_scikit_learns(ties):
-    label, score = case(200, 8, ties)
-    fpr, tpr, _ = sk.roc_curve(label, score, drop_intermediate=False)
-    x, y = roc_curve(label, score)
-    assert np.allclose(x, fpr)
-    assert np.allclose(y, tpr)
-    precision, recall, _ = sk.precision_recall_curve(label, score)
-    x, y = precision_recall_curve(label, score)
-    assert np.allclose(x[1:], recall[:-1][::-1])
-    assert np.allclose(y[1:], precision[:-1][::-1])
-    assert (x[0], y[0]) == (0, y[1])
-    area = float(np.sum(np.diff(x) * y[1:]))
-    assert area == pytest.approx(once(label, score)[1], abs=1e-12)
-
-
 @pytest.mark.parametrize(
     ("label", "score"), [([0, 1], [0.5, np.nan]), ([0, 2], [0, 1]), ([0, 1], [1.0]), ([[0]], [[1]])]
 )
 def test_refuses(label, score):
-    with pytest.raises(ValueError, match="labels"):
+    with pytest.raises(ValueError, match=r"labels|NaN"):
         Ranking.of(label, score)
 
 
-def test_a_thousand_resamples_of_3133_beat_sklearns_loop_by_far():
+def test_a_thousand_resamples_of_3133_beat_sklearns_loop_a_hundred_times():
+    """Ours draws, sorts and counts; sklearn's loop is taken from 20 of its resamples."""
     label, score = case(3133, 0, False)
-    start = time.perf_counter()
-    draws = PatientDraws.of(3133)
-    Ranking.of(label, score).statistics(draws.counts, np.arange(3133))
-    ours = time.perf_counter() - start
-    rng = np.random.default_rng(0)
-    start = time.perf_counter()
-    for _ in range(20):
-        rows = rng.integers(3133, size=3133)
-        sk.roc_auc_score(label[rows], score[rows])
-    theirs = (time.perf_counter() - start) * 50
-    assert theirs / ours > 5
+    bootstrap_auc(label, score, n=2)  # compiled
+    ratios = []
+    for _ in range(5):
+        start = time.process_time()
+        bootstrap_auc(label, score, n=1000)
+        ours = time.process_time()
+        rng = np.random.default_rng(0)
+        for _ in range(20):
+            rows = rng.integers(3133, size=3133)
+            sk.roc_auc_score(label[rows], score[rows])
+        ratios.append(50 * (time.process_time() - ours) / (ours - start))
+    assert max(ratios) > 100

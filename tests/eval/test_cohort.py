@@ -6,7 +6,7 @@ import pytest
 from sklearn import metrics as sk
 
 from data_sharding.schema import canonical_json
-from eval.metrics import Metrics, Settings, evaluate_cohort
+from eval.cohort import Metrics, Settings, evaluate_cohort
 from eval.subgroups import age_band
 
 QUICK = Settings(draws=200)

@@ -14,6 +14,7 @@ from scipy.special import expit
 from torch import nn
 
 from data_sharding.reader import ShardDataset
+from training import watchdog
 from training.checkpoint import Checkpoints, save_weights
 from training.config import Config, Stage
 from training.interrupt import Interrupted
@@ -73,6 +74,7 @@ def learn(
     """
     config, world, compute = run.config, run.world, run.config.compute
     folder = run.folder / name
+    watchdog.feed(name)
     if world.main:
         kept = " + ".join(f"{len(g.rows)} from {g.data.manifest.name}" for g in groups)
         say(f"{name}: {stage.epochs} epochs on {kept}, {world.size} worker(s) on {world.device}")

@@ -231,7 +231,7 @@ def _read(path: Path) -> str:
     """A small file that others write; opened each time, which makes NFS look anew."""
     try:
         return path.read_text()
-    except FileNotFoundError:
+    except OSError:  # not there, or not just now
         return ""
 
 
@@ -241,6 +241,8 @@ def _lies(path: Path) -> bool:
         path.open().close()
     except FileNotFoundError:
         return False
+    except OSError:  # storage that hiccups has not said that it is gone
+        return True
     return True
 
 
@@ -249,7 +251,10 @@ def _leaving() -> set[str]:
     import ray
     from ray._private.state import state  # what Ray Train's own, per-launch watcher asks
 
-    return set(state.get_draining_nodes()) - {ray.get_runtime_context().get_node_id()}
+    try:
+        return set(state.get_draining_nodes()) - {ray.get_runtime_context().get_node_id()}
+    except Exception:  # no interface that Ray promises, and no reason to end a run
+        return set()
 
 
 def _hide_token() -> None:
@@ -326,7 +331,8 @@ class _Report:
         """Workers are at work, and where."""
         if self.main and self.place.is_dir():
             text = json.dumps({"nodes": self.nodes, "at": time.time()})
-            write_atomic(self.place / "alive", text)
+            with contextlib.suppress(OSError):  # the next one may succeed
+                write_atomic(self.place / "alive", text)
 
     def stop(self) -> bool:
         """Shall the workers stop? Asked after the first step, and then about once a second."""

@@ -6,20 +6,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from pydantic import ValidationError
 
 from data_sharding.schema import Manifest
 from training.config import Section
-
-
-def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [H, W] -> uint8 [size, size], by area; the picture itself where it is of that size."""
-    if image.shape == (size, size):
-        return image
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+from training.shrink import resize
 
 
 def seen(image: np.ndarray, view: int, sizes: Sequence[int]) -> list[np.ndarray]:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from data_sharding import order
 from data_sharding.reader import ShardDataset
-from training.augmentation import Parameters, augment, parameters_of, view_of
+from training.augmentation import Parameters, parameters_of
 from training.augmentation.device import augment_batch
 from training.batch import Batch
 from training.preprocess import Preprocessor, seen
@@ -172,13 +172,16 @@ class Stream:
             # Groups after the first come round several times in an epoch: a new draw each time.
             place = (epoch * self.steps_per_epoch + step) * len(whole) + n * size + rank
             at = self.seed, epoch if g == 0 else place, key
-            if self.on_device and self.kind != "none":
-                parameters.append(parameters_of(self.kind, image.shape, *at))
-            else:
-                image = augment(image, self.kind, *at)
+            view = 0
+            if self.kind != "none":
+                drawn = parameters_of(self.kind, image.shape, *at)
+                # The weak view is that flip alone (`augmentation.view_of`).
+                view = int(drawn.mirror)
+                if self.on_device:
+                    parameters.append(drawn)
+                else:
+                    image = drawn.apply(image)
             images.append(image)
-            # The student's picture begins with the same flip.
-            view = view_of(*at) if (self.weak or self.said) and self.kind != "none" else 0
             for views, picked in zip(weak, seen(picture, view, self.weak), strict=True):
                 views.append(picked)
             if self.said:

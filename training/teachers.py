@@ -28,7 +28,8 @@ from training import watchdog
 from training.checkpoint import load_weights
 from training.config import weights_sha256
 from training.features import Tap
-from training.preprocess import Preprocessor, resize
+from training.preprocess import Preprocessor
+from training.shrink import resize
 
 
 @dataclass(frozen=True)

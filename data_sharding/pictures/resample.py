@@ -14,22 +14,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from data_sharding.compiled import compiled
 
 ONE = 256  # the table's unit: 255 grey levels are 65,280
 
 
-def _compiled(function: Any) -> Any:
-    """Compile, and keep the result for other processes where there is a place to write."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # neither this folder nor the user's cache can be written
-        return numba.njit(nogil=True)(function)
-
-
-@_compiled
+@compiled
 def count(codes: Any, entries: int, top: int, bottom: int, left: int, right: int) -> Any:
     """How often each bit pattern occurs in rows top..bottom and columns left..right, uint32 [n]."""
     out = np.zeros(entries, np.uint32)
@@ -39,7 +32,7 @@ def count(codes: Any, entries: int, top: int, bottom: int, left: int, right: int
     return out
 
 
-@_compiled
+@compiled
 def _borders(width: int, size: int) -> Any:
     """For each target column the source column that its right border cuts and how many parts of it
     belong to the target column, uint32 [2, size].
@@ -51,7 +44,7 @@ def _borders(width: int, size: int) -> Any:
     return out
 
 
-@_compiled
+@compiled
 def _columns(sums: Any, borders: Any, before: Any, totals: Any) -> None:
     """Totals of the target pixels of a row; `before` is room for sums of those to the left."""
     size, parts = np.uint64(len(totals)), np.uint64(len(sums))
@@ -72,7 +65,7 @@ def _columns(sums: Any, borders: Any, before: Any, totals: Any) -> None:
         left = right
 
 
-@_compiled
+@compiled
 def _average(codes: Any, table: Any, size: int, out: Any) -> None:
     height, width = codes.shape
     sums = np.empty(width, np.uint32)  # at most 65,280 times the height: below 2**32
@@ -120,7 +113,7 @@ def _average(codes: Any, table: Any, size: int, out: Any) -> None:
             out[i, j] = np.uint8(np.floor(np.float64(totals[j]) / area + 0.5))
 
 
-@_compiled
+@compiled
 def _total(codes: Any, table: Any, size: int, i: int, j: int) -> Any:
     """The total of target pixel (i, j), looked up."""
     height, width = codes.shape
@@ -133,7 +126,7 @@ def _total(codes: Any, table: Any, size: int, i: int, j: int) -> Any:
     return total
 
 
-@_compiled
+@compiled
 def _average_line(
     codes: Any, table: Any, size: int, ends: Any, first: float, slope: float, slack: float, out: Any
 ) -> None:

@@ -12,9 +12,9 @@ from functools import cache
 from typing import Any
 
 import cv2
-import numba
 import numpy as np
 
+from data_sharding.compiled import compiled
 from training.augmentation.random import Rng
 
 NODES = 17  # a side
@@ -106,18 +106,8 @@ def _cells(size: int) -> tuple[np.ndarray, np.ndarray]:
     return np.searchsorted(cell, np.arange(NODES + 1)), step - cell.astype(np.float32)
 
 
-def _compiled(function: Any) -> Any:
-    """Compile, and keep the result for other processes where there is a place to write.
-
-    With fused multiply-add, as cv2 does it, the map has the bits that cv2.remap of the nodes has.
-    """
-    try:
-        return numba.njit(cache=True, nogil=True, fastmath={"contract"})(function)
-    except RuntimeError:  # neither this folder nor the user's cache can be written
-        return numba.njit(nogil=True, fastmath={"contract"})(function)
-
-
-@_compiled
+# With fused multiply-add, as cv2 does it, the map has the bits that cv2.remap of the nodes has.
+@compiled(fastmath={"contract"})
 def _enlarge(nodes: Any, left: Any, in_x: Any, top: Any, in_y: Any, out: Any) -> None:
     """Bilinear: between two rows of nodes, every row of the map is a mean of the same two."""
     cells, width = nodes.shape[1] - 1, out.shape[2]

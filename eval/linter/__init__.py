@@ -51,7 +51,7 @@ def lint(table: Table) -> list[Finding]:
         lines.append(line)
         found += wrong + shares(line, table.rounding)
         inside = binary(line) if row.kind == "binary" else multiclass(line)
-        if inside:
+        if inside and line.matrix is not None:
             at_fault.add(row.name)
         found += inside + limits(line)
     found += partitions(lines) + populations(lines) + copies(lines, at_fault)

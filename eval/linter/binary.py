@@ -91,8 +91,8 @@ def _diagnose(
     line: Line, said: dict[str, Printed], positives: int, negatives: int
 ) -> list[Finding]:
     """Why no confusion matrix fits; never empty."""
-    both_ways = [_outside(line, said, *sizes, False) for sizes in ((positives, negatives),
-                                                                   (negatives, positives))]  # fmt: skip
+    sizes = ((positives, negatives), (negatives, positives))
+    both_ways = [_outside(line, said, *s, averaged=False) for s in sizes]
     if len(both_ways[0]) >= 2 and not both_ways[1]:
         return [
             Finding(

@@ -17,7 +17,7 @@ from eval.linter.line import Line
 from eval.linter.printed import Cell, Printed, show
 
 #: Share of an arm by which resampling, or a method not thought of, may miss the usual shapes.
-NOISE = 0.4
+NOISE = 0.35
 #: An interval is too narrow below this share of the narrowest usual one (95%).
 NARROW = 0.7
 Z = 1.959964

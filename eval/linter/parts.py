@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import combinations
 
 from eval.linter.finding import IMPOSSIBLE, MISPRINT, Finding
 from eval.linter.line import Line
@@ -184,21 +183,28 @@ def _share(row: str, name: str, c: Cell, n: int | None) -> list[Finding]:
 
 def copies(lines: list[Line], at_fault: set[str]) -> list[Finding]:
     """A row that contradicts its counts and repeats another row's cells was copied from it."""
+    holders: dict[tuple[str, str], list[Line]] = defaultdict(list)
+    for line in lines:
+        for k, c in line.metrics.items():
+            holders[k, c.at.text].append(line)
     found = []
-    for a, b in combinations(lines, 2):
-        for row, other in ((a, b), (b, a)):
-            same = [k for k, c in row.metrics.items() if k in other.metrics
-                    and c.at.text == other.metrics[k].at.text]  # fmt: skip
-            if row.name in at_fault and len(same) >= 5:
+    for row in (line for line in lines if line.name in at_fault):
+        same: dict[str, list[str]] = defaultdict(list)
+        for k, c in row.metrics.items():
+            for other in holders[k, c.at.text]:
+                if other is not row:
+                    same[other.name].append(k)
+        for name, columns in same.items():
+            if len(columns) >= 5:
                 found.append(
                     Finding(
                         severity=MISPRINT,
                         row=row.name,
-                        column=", ".join(same),
-                        numbers={k: row.metrics[k].text for k in same},
+                        column=", ".join(columns),
+                        numbers={k: row.metrics[k].text for k in columns},
                         rule="cells are not another row's",
-                        sentence=f"These cells do not follow from the counts and equal those of "
-                        f"row {other.name}: copied?",
+                        sentence="These cells do not follow from the counts and equal those of row "
+                        f"{name}: copied?",
                     )
                 )
     return found

@@ -83,9 +83,9 @@ class Table(Strict):
     format: Literal["osteoray-table/1"]
     title: Name = "table"
     rounding: Rounding = "round"
-    rows: tuple[Row, ...] = Field(default=(), max_length=20_000)
-    tests: tuple[StatedTest, ...] = Field(default=(), max_length=20_000)
-    claims: tuple[Claim, ...] = Field(default=(), max_length=20_000)
+    rows: tuple[Row, ...] = Field(default=(), max_length=5_000)
+    tests: tuple[StatedTest, ...] = Field(default=(), max_length=5_000)
+    claims: tuple[Claim, ...] = Field(default=(), max_length=5_000)
 
     @model_validator(mode="after")
     def _named(self) -> Table:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eval.survival.censoring import Censoring, grid, status
 from eval.survival.followup import FollowUp
-from eval.survival.influence import codes, deviate, error
+from eval.survival.influence import codes, deviate, error, through_g
 from eval.survival.kaplan import kaplan_meier
 
 
@@ -51,7 +51,7 @@ def survival_brier(
     patient: ArrayLike | None = None,
     level: float = 0.95,
 ) -> SurvivalBrier:
-    """Brier score at each time; its interval takes the weights as known.
+    """Brier score at each time, with an interval; a `reference` is taken as known.
 
     Args:
         time: float [n], at least 0.
@@ -86,7 +86,10 @@ def survival_brier(
             continue
         loss = now.weight * (now.control - share[:, k]) ** 2
         brier[k] = loss.mean()
-        spread[k] = error((loss - brier[k]) / seen.n, code)
+        influence = (loss - brier[k]) / seen.n
+        if reference is None:
+            influence += through_g(seen, loss / seen.n, now.steps)
+        spread[k] = error(influence, code)
         null[k] = (now.weight * (now.control - marginal[k]) ** 2).mean()
     return SurvivalBrier(
         times=at,

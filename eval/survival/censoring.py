@@ -52,12 +52,14 @@ class Status:
 
     case, control: bool [n], broken up to the time, and followed beyond it without a fracture.
     weight: float [n], 0 for those who are neither.
+    steps: int [n], how many of the patients' times each weight looks back on.
     undefined: why the weights cannot be had.
     """
 
     case: NDArray[np.bool_]
     control: NDArray[np.bool_]
     weight: NDArray[np.float64]
+    steps: NDArray[np.int64]
     undefined: str | None = None
 
 
@@ -75,7 +77,8 @@ def status(seen: FollowUp, censoring: Censoring, at: float) -> Status:
     elif not control.any() and seen.n and not seen.event[seen.rank == seen.times.size - 1].all():
         reason = f"nobody is followed beyond {at:g}"
     weight = np.divide(1.0, chance, out=np.zeros(seen.n), where=known)
-    return Status(case, control, weight, reason)
+    passed = int(np.searchsorted(seen.times, at + slack(seen.times), "right"))
+    return Status(case, control, weight, np.where(case, seen.rank, passed), reason)
 
 
 def grid(times: ArrayLike) -> NDArray[np.float64]:

@@ -7,7 +7,8 @@ C depends on who was censored; Uno et al. (Stat Med 2011) weigh a fracture at t 
 stop at a horizon.
 
 The variance is the infinitesimal jackknife (Therneau, R's ``survival::concordance``): each row's
-influence on C, summed within patients, then squared. Weights of Uno's C are taken as known.
+influence on C, summed within patients, then squared. The weights of Uno's C are taken as known, as
+R does.
 """
 
 from __future__ import annotations

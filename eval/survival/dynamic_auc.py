@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eval.survival.censoring import Censoring, grid, status
 from eval.survival.followup import FollowUp, column, ranks
-from eval.survival.influence import codes, deviate, error
+from eval.survival.influence import codes, deviate, error, through_g
 from eval.survival.kaplan import kaplan_meier
 
 
@@ -49,7 +49,7 @@ def dynamic_auc(
     patient: ArrayLike | None = None,
     level: float = 0.95,
 ) -> DynamicAUC:
-    """AUROC at each time; its interval takes the weights as known.
+    """AUROC at each time, with an interval; a `reference` is taken as known.
 
     Args:
         time: float [n], at least 0.
@@ -79,6 +79,8 @@ def dynamic_auc(
         if not reason:
             weight = now.weight * now.case
             auc[k], influence = _auroc(rank, weight, now.control.astype(np.float64))
+            if reference is None:
+                influence += through_g(seen, influence * now.case, now.steps)
             spread[k] = error(influence, code)
             if spread[k] < 1e-12:
                 spread[k] = np.nan

@@ -1,10 +1,17 @@
-"""From each row's influence on a statistic to its standard error and interval, by patient."""
+"""From each row's influence on a statistic to its standard error and interval, by patient.
+
+The infinitesimal jackknife: a row's influence is the derivative of the statistic in the row's
+weight. A statistic with weights 1 / G moves for two reasons, for the row itself and because the row
+helped to estimate G; leaving out the second overstates the error where many are censored.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
+
+from eval.survival.followup import FollowUp
 
 
 def codes(patient: ArrayLike | None, n: int) -> NDArray[np.int64]:
@@ -28,6 +35,29 @@ def error(influence: NDArray[np.float64], code: NDArray[np.int64]) -> float:
         code: int [n], as from `codes`.
     """
     return float(np.sqrt((np.bincount(code, weights=influence) ** 2).sum()))
+
+
+def through_g(
+    seen: FollowUp, pull: NDArray[np.float64], steps: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Influence of each row on a statistic by way of the Kaplan-Meier estimate of G, float [n].
+
+    With c of r at risk censored at a time, log(1 / G) grows there by -log(1 - c / r), whose
+    derivative in a row's weight is (1[censored] - c / r 1[at risk]) / (r - c).
+
+    Args:
+        seen: the patients G was estimated from.
+        pull: float [n], derivative of the statistic in log(1 / G) of each row.
+        steps: int [n], over how many of `seen.times` that G is a product.
+    """
+    k = seen.times.size
+    c, r = seen.censored, seen.at_risk - seen.events
+    # pulls of the rows whose G has a factor at each time: float [k]
+    pulled = np.bincount(steps, weights=pull, minlength=k + 1)[::-1].cumsum()[::-1][1:]
+    jump = np.divide(pulled, r - c, out=np.zeros(k), where=r > c)
+    drift = np.append(0.0, np.cumsum(jump * c / np.maximum(r, 1)))
+    # fractures leave before the censored of their time, who are at risk of it
+    return np.where(seen.event, -drift[seen.rank], jump[seen.rank] - drift[seen.rank + 1])
 
 
 def deviate(level: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -87,3 +88,19 @@ def distance(a: Path, b: Path) -> float:
         x = np.concatenate([ours[name].astype(float).ravel() for name in theirs])
         far = max(far, float(np.linalg.norm(x - y) / np.linalg.norm(y)))
     return far
+
+
+@pytest.mark.ray
+def test_what_a_user_did_wrong_is_said_and_not_tried_again(nodes, tiny):
+    config = tiny("compute.launcher=ray", "compute.workers=3")
+    said = subprocess.run(command(config), env=nodes.environment, capture_output=True, text=True)
+    assert said.returncode == 2
+    assert "the cluster has place for 2 worker(s)" in said.stderr
+    assert "the run needs 3" in said.stderr
+
+    config = tiny("compute.launcher=ray", "compute.workers=1", "teacher.lr=1e30")
+    said = subprocess.run(command(config), env=nodes.environment, capture_output=True, text=True)
+    assert said.returncode == 2, said.stdout + said.stderr
+    assert "error: the loss is not finite" in said.stderr
+    # Each node sends the worker's line; it is one worker.
+    assert len(set(re.findall(r"RayTrainWorker pid=(\d+)", said.stdout + said.stderr))) == 1

@@ -42,7 +42,8 @@ def binary(line: Line) -> list[Finding]:
             for k, p in said.items()
             if (of := line.denominator(k)) and (f := not_a_proportion(line.name, k, p, of))
         ]
-        return grim + _between(line, said) + _harmonic(line, said) + implied(line, said)
+        pair = _between(line, said) + _harmonic(line, said) + _two_point(line, said)
+        return grim + pair + implied(line, said)
     if _possible(said, positives, negatives):
         return []
     return _diagnose(line, said, positives, negatives)
@@ -218,6 +219,16 @@ def _harmonic(line: Line, said: dict[str, Printed]) -> list[Finding]:
             nearest=show(nearest, f1),
         )
     ]
+
+
+def _two_point(line: Line, said: dict[str, Printed]) -> list[Finding]:
+    """AUROC against printed sensitivity and specificity, class sizes unknown."""
+    if not {"auroc", "sensitivity", "specificity"} <= set(said):
+        return []
+    a, b = said["sensitivity"], said["specificity"]
+    low = auroc_bounds(max(a.low, 0.0), max(b.low, 0.0))[0]
+    high = auroc_bounds(min(a.high, 1.0), min(b.high, 1.0))[1]
+    return _auroc(line.name, said["auroc"], low, high)
 
 
 def _auroc(row: str, said: Printed, low: float, high: float) -> list[Finding]:

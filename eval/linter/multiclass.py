@@ -7,7 +7,7 @@ import numpy as np
 from eval.linter.finding import AVERAGED, IMPOSSIBLE, MISPRINT, Finding
 from eval.linter.granularity import not_a_proportion, smallest_n
 from eval.linter.line import Line
-from eval.linter.printed import show
+from eval.linter.printed import cell, show
 
 
 def multiclass(line: Line) -> list[Finding]:
@@ -106,14 +106,14 @@ def _kappa(line: Line) -> list[Finding]:
 
 
 def _from_chance(accuracy: float, chance: float) -> float:
-    return (accuracy - chance) / (1 - chance)
+    return (accuracy - chance) / (1 - chance) if chance < 1 else 1.0
 
 
 def _sizes(line: Line) -> list[float]:
     """Class sizes as shares of n: from `shares` when they are counts, else from the two classes."""
-    counts = [line.row.shares[k].split("(")[0] for k in line.row.shares]
-    if counts and line.row.kind == "multiclass" and not any("%" in c for c in counts):
-        values = [float(c.replace(",", "")) for c in counts]
+    shares = [cell(text).at for text in line.row.shares.values()]
+    if shares and line.row.kind == "multiclass" and not any("%" in p.text for p in shares):
+        values = [p.value for p in shares]
     else:
         values = [float(line.counts.get(k, 0)) for k in ("positives", "negatives")]
     total = sum(values)

@@ -14,7 +14,7 @@ from eval.linter.table import METRICS, Row, Table
 #: metrics.json -> table, where names differ.
 NAMES = {"brier_binary": "brier"}
 CONFUSION = ("tp", "fp", "fn", "tn")
-#: What this file calls a complete split of a model's rows.
+#: Splits that have a level for everybody, so that their counts must add up.
 SPLITS = ("sex", "age")
 
 
@@ -52,16 +52,20 @@ def from_metrics(metrics: Mapping[str, Any], confidence: float = 0.95) -> Table:
 def _model(cohort: str, model: Mapping[str, Any]) -> list[Row]:
     name = f"{cohort}, {model['model']}"
     overall = _row(name, model["overall"], {"population": f"{cohort}, {model['model']}"})
-    rows = [overall]
-    splits: dict[str, list[Row]] = {}
+    splits: dict[str, list[Mapping[str, Any]]] = {}
     for sub in model.get("subgroups", ()):
-        by = str(sub["by"])
-        at = {"part_of": name, "by": by} if by in SPLITS else {}
-        row = _row(f"{name}, {by} {sub['level']}", sub["performance"], at)
-        splits.setdefault(by, []).append(row)
-    for parts in splits.values():
-        # A group of nobody has no estimates; it would hide the others' mixture.
-        rows += [r for r in parts if r.counts.get("n") != "0"]
+        splits.setdefault(str(sub["by"]), []).append(sub)
+    rows = [overall]
+    for by, subs in splits.items():
+        shown = [s for s in subs if isinstance(s.get("performance"), Mapping)]
+        total = sum(int(s["performance"]["n"]) for s in shown)
+        # Groups may be kept back, or a split may leave people out; then its rows stand alone.
+        whole = len(shown) == len(subs) and (by in SPLITS or total == model["overall"]["n"])
+        at = {"part_of": name, "by": by} if whole else {}
+        for sub in shown:
+            # A group of nobody has no estimates; it would hide the others' mixture.
+            if sub["performance"]["n"]:
+                rows.append(_row(f"{name}, {by} {sub['level']}", sub["performance"], at))
     return rows
 
 

@@ -199,8 +199,9 @@ FACE2BONE = {
 
 TABLES = {"OsPenScreen": OSPENSCREEN, "Li2026": LI, "Face2Bone": FACE2BONE}
 
-#: What is listed (its first words) -> findings as (severity, row, column, rule), column and rule by a
-#: part of their text, a row ending in * by its beginning; or, in a plain text, why no table of numbers can show it.
+#: What is listed (its first words) -> findings as (severity, row, column, rule): column and rule by
+#: a part of their text, a row that ends in * by its beginning. Or, as plain text, why no table of
+#: numbers can show it.
 METHOD = "about method, wording or software: no two printed numbers disagree"
 ADD, SAME, ONE = "add up", "printed once", "counted once"
 IMPOSSIBLE, AVERAGED, MISPRINT = "impossible", "averaged?", "misprint?"
@@ -249,7 +250,9 @@ EXPECTED = {
         "p<0.001 for every": METHOD,
     },
     "Li2026": {
-        "Table 1 external 1 sex chi2": [(IMPOSSIBLE, "external 1, sex", "statistic", "not negative")],
+        "Table 1 external 1 sex chi2": [
+            (IMPOSSIBLE, "external 1, sex", "statistic", "not negative"),
+        ],
         "Table 2 external 2 combined": [
             (IMPOSSIBLE, "external 2, combined", "accuracy", "between sensitivity"),
         ],

@@ -27,7 +27,7 @@ class SurvivalBrier:
     accuracy: 1 - brier / null, the index of prediction accuracy; below 0 is worse than no model.
     integrated, integrated_null: trapezoids over the times, divided by their span; None for a
         single time or where one is undefined.
-    undefined: for each time why there is no number, or None.
+    undefined: for each time why there is no number, or why it has no interval, or None.
     """
 
     times: NDArray[np.float64]
@@ -90,13 +90,20 @@ def survival_brier(
         if reference is None:
             influence += through_g(seen, loss / seen.n, now.steps)
         spread[k] = error(influence, code)
+        if spread[k] < 1e-12:
+            spread[k] = np.nan
+            reasons[k] = (
+                "the sample shows no variance, as where all predictions are equally far off"
+            )
         null[k] = (now.weight * (now.control - marginal[k]) ** 2).mean()
+    # on the scale of the logarithm: a weighted mean of squares is above 0, and can be above 1
+    reach = z * np.divide(spread, brier, out=np.full(at.size, np.nan), where=brier > 0)
     return SurvivalBrier(
         times=at,
         brier=brier,
         error=spread,
-        low=np.maximum(brier - z * spread, 0),
-        high=brier + z * spread,
+        low=brier * np.exp(-reach),
+        high=brier * np.exp(reach),
         null=null,
         accuracy=1 - np.divide(brier, null, out=np.full(at.size, np.nan), where=null > 0),
         integrated=_mean(brier, at),

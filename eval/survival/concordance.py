@@ -8,7 +8,7 @@ stop at a horizon.
 
 The variance is the infinitesimal jackknife (Therneau, R's ``survival::concordance``): each row's
 influence on C, summed within patients, then squared. The weights of Uno's C are taken as known, as
-R does.
+R does. The interval is on the scale of the logit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eval.survival.censoring import Censoring
 from eval.survival.followup import FollowUp, column, ranks
-from eval.survival.influence import codes, deviate, error
+from eval.survival.influence import codes, deviate, error, limits
 from eval.survival.pairs import pairs
 
 
@@ -137,5 +137,5 @@ def _concordance(
     if spread < 1e-12:
         why = "the sample shows no variance of C, as where every pair agrees"
         return Concordance(value, None, None, None, *found, why)
-    low, high = max(0.0, value - z * spread), min(1.0, value + z * spread)
+    low, high = (float(x[0]) for x in limits(np.array([value]), np.array([spread]), z))
     return Concordance(value, spread, low, high, *found)

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eval.survival.censoring import Censoring, grid, status
 from eval.survival.followup import FollowUp, column, ranks
-from eval.survival.influence import codes, deviate, error, through_g
+from eval.survival.influence import codes, deviate, error, limits, through_g
 from eval.survival.kaplan import kaplan_meier
 
 
@@ -90,8 +90,9 @@ def dynamic_auc(
     if not np.isnan(auc).any():
         fall = -np.diff(kaplan_meier(time, event).at(at), prepend=1.0)
         mean = float(auc @ fall / fall.sum())
-    low, high = np.clip(auc - z * spread, 0, 1), np.clip(auc + z * spread, 0, 1)
-    return DynamicAUC(at, auc, spread, low, high, cases, controls, mean, tuple(reasons))
+    return DynamicAUC(
+        at, auc, spread, *limits(auc, spread, z), cases, controls, mean, tuple(reasons)
+    )
 
 
 def _auroc(

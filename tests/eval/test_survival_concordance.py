@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from eval.survival import FollowUp, harrell_c, uno_c
 from tests.eval.survival_cases import CASES, cohort
@@ -151,6 +152,14 @@ def test_harrell_depends_on_censoring_and_uno_does_not():
         said[name] = uno_c(*args, horizon=3.5)
     gap = abs(said["late"].value - said["early"].value)
     assert gap < 3 * np.hypot(said["late"].error, said["early"].error)
+
+
+def test_the_interval_is_walds_on_the_logit():
+    ours = harrell_c(*cohort(60, 6, ties=True), level=0.9)
+    reach = norm.ppf(0.95) * ours.error / (ours.value * (1 - ours.value))
+    odds = np.log(ours.value / (1 - ours.value))
+    expected = 1 / (1 + np.exp(-odds - reach * np.array([-1, 1])))
+    assert [ours.low, ours.high] == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_interval_covers():

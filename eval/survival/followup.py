@@ -35,13 +35,25 @@ def slack(distinct: NDArray[np.float64]) -> float:
     return TIE * float(np.abs(distinct).mean()) if distinct.size else 0.0
 
 
+def numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """As floats.
+
+    Raises:
+        ValueError: something among them is no number, like the missing values of a table.
+    """
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as problem:
+        raise ValueError(f"{name}: not a list of numbers; drop rows without one first") from problem
+
+
 def column(values: ArrayLike, n: int, name: str) -> NDArray[np.float64]:
     """A finite float list of `n` rows.
 
     Raises:
         ValueError: it has another shape, or a value that is no finite number.
     """
-    x = np.asarray(values, dtype=np.float64)
+    x = numbers(values, name)
     if x.shape != (n,):
         raise ValueError(f"{name} {x.shape} must be a list as long as the times, {n}")
     if bad := int((~np.isfinite(x)).sum()):
@@ -76,8 +88,9 @@ class FollowUp:
             ValueError: a time is negative or not finite, an event is not 0 or 1, the lengths
                 differ.
         """
-        happened = np.asarray(event)
-        t = column(time, np.size(time), "time")
+        happened = numbers(event, "event")
+        t = numbers(time, "time")
+        t = column(t, t.size, "time")
         if happened.shape != t.shape:
             raise ValueError(f"times {t.shape} and events {happened.shape} must be equally long")
         if (t < 0).any():

@@ -3,6 +3,7 @@
 import time as clock
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -217,6 +218,11 @@ def test_uno_without_fractures_before_the_horizon_or_without_a_long_enough_refer
         ([1, np.inf], [1, 0], [0, 1], "not finite"),
         ([1, 2], [1, 2], [0, 1], "events must be"),
         ([1, 2], [1, np.nan], [0, 1], "events must be"),
+        ([1, 2], pd.array([1, None], "Int64"), [0, 1], "events must be"),
+        (pd.array([1, None], "Float64"), [1, 0], [0, 1], "values of time are not finite"),
+        ([1, 2], np.array([1, None, pd.NA])[1:], [0, 1], "event: not a list of numbers"),
+        ([1, 2], [1, 0], ["high", "low"], "score: not a list of numbers"),
+        ([1, [2, 3]], [1, 0], [0, 1], "time: not a list of numbers"),
         ([1, 2], [1], [0, 1], "equally long"),
         ([1, 2], [1, 0], [0, np.nan], "values of score are not finite"),
         ([1, 2], [1, 0], [0], "must be a list as long"),
@@ -241,6 +247,6 @@ def test_refuses_levels_horizons_and_lists_of_patients():
 def test_a_hundred_thousand_patients_in_under_a_second():
     time, event, score = cohort(100_000, 1, ties=False)
     harrell_c(time[:10], event[:10], score[:10])  # compiles
-    start = clock.perf_counter()
+    start = clock.process_time()
     harrell_c(time, event, score)
-    assert clock.perf_counter() - start < 1
+    assert clock.process_time() - start < 1

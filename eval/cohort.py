@@ -16,11 +16,11 @@ import pandas as pd
 from data_sharding.schema import Strict, check_predictions
 from eval.baseline import Baseline, baseline
 from eval.bootstrap import PatientDraws
-from eval.calibration import Calibration, calibration
 from eval.compare import Difference, differences
 from eval.frames import Frame
 from eval.intervals import Method
 from eval.performance import Cases, Performance, performance
+from eval.reliability import Calibration, calibration
 from eval.subgroups import SeverityBand, Subgroup, by_severity, by_sex_and_age
 
 METRICS_FORMAT = "osteoray-metrics/1"

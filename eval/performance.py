@@ -14,9 +14,18 @@ from numpy.typing import NDArray
 
 from data_sharding.schema import Strict
 from eval.bootstrap import NOT_RESAMPLED, PatientDraws, of_sums, percentile
+from eval.calibration import brier
+from eval.decisions import Decisions, decisions
 from eval.estimate import Estimate, undefined
 from eval.intervals import Method, proportion
 from eval.ranking import Ranking
+
+#: Why a ratio does not exist, as `decisions` says it and as a report on bones does.
+WORDS = {
+    "no rows": "nobody with a reference label in this group",
+    "nobody is positive": "nobody here has low bone mass",
+    "nobody is negative": "nobody here is normal",
+}
 
 
 @dataclass(frozen=True)
@@ -131,37 +140,25 @@ def _decisions(cases: Cases) -> dict[str, Any]:
     if cases.threshold is None:
         missing = undefined("no threshold was frozen for this model")
         return {"confusion": None, **dict.fromkeys(names, missing)}
-    sick, flagged = cases.label == 1, cases.flagged
-    nobody = "nobody with a reference label in this group"
-
-    def why(reason: str) -> str:
-        return reason if sick.size else nobody
-
-    return {
-        "confusion": Confusion(
-            tp=int((sick & flagged).sum()),
-            fp=int((~sick & flagged).sum()),
-            fn=int((sick & ~flagged).sum()),
-            tn=int((~sick & ~flagged).sum()),
-        ),
-        "sensitivity": share(cases, flagged, sick, why("nobody here has low bone mass")),
-        "specificity": share(cases, ~flagged, ~sick, why("nobody here is normal")),
-        "ppv": share(cases, sick, flagged, why("nobody was flagged")),
-        "npv": share(cases, ~sick, ~flagged, why("everybody was flagged")),
-        "accuracy": share(cases, sick == flagged, np.ones(sick.size, bool), nobody),
-        "f1": _f1(cases),
-    }
+    d = decisions(cases.label, cases.flagged, cases.patient, cases.method, cases.confidence)
+    ratios = {name: _in_words(getattr(d, name)) for name in names[:-1]}
+    confusion = Confusion(tp=d.tp, fp=d.fp, fn=d.fn, tn=d.tn)
+    return {"confusion": confusion, **ratios, "f1": _f1(cases, d)}
 
 
-def _f1(cases: Cases) -> Estimate:
+def _in_words(e: Estimate) -> Estimate:
+    """The same, its reason in the words of this field."""
+    return e if e.undefined is None else undefined(WORDS.get(e.undefined, e.undefined))
+
+
+def _f1(cases: Cases, d: Decisions) -> Estimate:
     """2 TP / (2 TP + FP + FN), interval from resampled patients."""
     if reason := cases.one_class:
         return undefined(reason)
     sick, flagged = cases.label == 1, cases.flagged
     # sums: (true positives, positives + flagged)
     values = np.stack([sick & flagged, sick.astype(int) + flagged], axis=1).astype(float)
-    total = values.sum(axis=0)
-    value = float(2 * total[0] / total[1])
+    value = float(d.f1)
     resampled = cases.draws.both_classes(*_by_class(cases))
     if resampled is None:
         return Estimate(value=value, undefined=NOT_RESAMPLED)
@@ -174,7 +171,8 @@ def _brier(cases: Cases) -> Estimate:
     """Mean of (p - y)^2 for class 1 alone: half of the two-class sum that some papers print."""
     if cases.label.size == 0:
         return undefined("nobody with a reference label in this group")
+    value = float(brier(cases.label, cases.probability))
     error = (cases.probability - cases.label) ** 2
     values = np.stack([error, np.ones_like(error)], axis=1)
     draws = of_sums(cases.draws.counts, cases.patient, values, lambda s: s[:, 0] / s[:, 1])
-    return percentile(float(error.mean()), draws, 0, cases.confidence)
+    return percentile(value, draws, 0, cases.confidence)

@@ -18,9 +18,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from eval.calibration import Bin
 from eval.estimate import Estimate
 from eval.performance import Confusion
+from eval.reliability import Bin
 
 INK, MUTED, RULE = "#1d2a36", "#5c6b79", "#dfe5ea"
 #: Blue, orange, purple, green, grey: told apart in all common kinds of colour blindness.

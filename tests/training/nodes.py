@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,14 +55,14 @@ class Nodes:
         self.dashboard = self.environment | {"RAY_ADDRESS": f"http://127.0.0.1:{dashboard}"}
         port = self.address.rpartition(":")[2]
         # Ray's sockets lie there, and a socket's path has at most 107 characters.
-        temporary = f"/tmp/osteoray-{os.getpid()}"
+        self.temporary = f"/tmp/osteoray-{os.getpid()}"
         self.nodes = {
             "head": self._start(
                 "head",
                 "--head",
                 f"--port={port}",
                 f"--dashboard-port={dashboard}",
-                f"--temp-dir={temporary}",
+                f"--temp-dir={self.temporary}",
             )
         }
         wait_for(lambda: self._alive("head"), 90)
@@ -151,6 +152,7 @@ class Nodes:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(node.pid, signal.SIGKILL)
             node.wait()
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 def descendants(pid: int) -> list[int]:

@@ -17,6 +17,7 @@ MAY = {
     "training": {"training", "data_sharding"},
     "eval": {"eval", "data_sharding.schema"},
     "eval/explain.py": {"eval", "data_sharding", "training"},
+    "eval/survival/loss.py": {"training.survival"},
     "eval/__main__.py": {"eval", "data_sharding.schema", "training"},
     "tuning": {"tuning", "training", "data_sharding"},
     "cluster": {"cluster"},

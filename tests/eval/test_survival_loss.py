@@ -1,6 +1,8 @@
 """Cox's loss and its gradient against R and against a slow sum over risk sets; bad input."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -30,6 +32,16 @@ def slow(log_risk, time, event, ties):
             total += math.log(everyone - gone) - log_risk[i]
         fractures += len(rows)
     return total / fractures
+
+
+def test_evaluation_knows_it_by_its_own_name_without_importing_torch_for_the_rest():
+    import eval.survival
+
+    assert eval.survival.cox_loss is cox_loss
+    with pytest.raises(AttributeError, match="no attribute 'cox'"):
+        _ = eval.survival.cox  # pyright: ignore
+    code = "import eval.survival, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 @pytest.mark.parametrize("ties", TIES)

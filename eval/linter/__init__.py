@@ -1,6 +1,6 @@
 """The linter: does a table of results contradict itself?
 
-    python -m eval lint TABLE.json
+    python -m eval lint FILE        a typed-in table (.json, .csv), or our own metrics.json
 
 Judges any table, ours or typed in from a paper (`table.Table` has the schema, `reading` the files).
 Every printed number is taken as all the values it may stand for, and a finding is raised only if

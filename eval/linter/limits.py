@@ -143,9 +143,11 @@ def _narrow(
     p = min(max(cell.at.value, 0.0), 1.0)
     if of * p < 8 or of * (1 - p) < 8:
         return []
-    a, b = binomial(p * of, of, "wilson", 0.95)
     wald = 2 * Z * math.sqrt(p * (1 - p) / of)
-    if high.high - low.low >= NARROW * min(b - a, wald):
+    if high.high - low.low >= NARROW * wald:
+        return []
+    a, b = binomial(p * of, of, "wilson", 0.95)
+    if high.high - low.low >= NARROW * (b - a):
         return []
     return [_finding(line, name, cell, MISPRINT, "an interval is not narrower than n allows",
                      f"{of} patients cannot give a 95% interval as narrow as {low.text} to "

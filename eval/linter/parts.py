@@ -183,6 +183,8 @@ def _share(row: str, name: str, c: Cell, n: int | None) -> list[Finding]:
 
 def copies(lines: list[Line], at_fault: set[str]) -> list[Finding]:
     """A row that contradicts its counts and repeats another row's cells was copied from it."""
+    if not at_fault:
+        return []
     holders: dict[tuple[str, str], list[Line]] = defaultdict(list)
     for line in lines:
         for k, c in line.metrics.items():

@@ -73,6 +73,7 @@ def cell(text: str, rounding: Rounding = "round") -> Cell:
     return Cell(text, a, b, c)
 
 
+@lru_cache(maxsize=100_000)
 def _number(text: str, percent: bool, rounding: Rounding) -> Printed:
     plain = text.replace(",", "").replace("−", "-").replace(" ", "").lstrip("<>")
     digits, _, power = plain.lower().partition("e")

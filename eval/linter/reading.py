@@ -1,4 +1,4 @@
-"""A typed-in table from a file: JSON (everything) or CSV (rows only).
+"""A table from a file: typed in as JSON (everything) or CSV (rows only), or our metrics.json.
 
 CSV has one row a line and a header. Columns are the names of `Row`, of its counts and of its
 metrics (the usual short names too); ``sensitivity %`` holds percentages without their sign;
@@ -15,8 +15,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from eval.linter.own import from_metrics
 from eval.linter.table import COUNTS, METRICS, Table
 
+#: The format of metrics.json, whatever its version.
+OURS = "osteoray-metrics/"
 #: Bytes; no printed table is larger.
 LARGEST = 20_000_000
 WORDS = ("name", "source", "population", "part_of", "by", "kind", "average", "interval")
@@ -62,9 +65,14 @@ def read_table(path: Path | str) -> Table:
 
 
 def from_json(text: str) -> Table:
-    """A table from JSON text; a key twice, NaN and unquoted numbers in cells are refused."""
+    """A table from JSON text, or from that of our own metrics.json.
+
+    A key twice, NaN and unquoted numbers in cells are refused with a ValueError.
+    """
     try:
-        json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        content = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        if isinstance(content, dict) and str(content.get("format")).startswith(OURS):
+            return from_metrics(content)
         return Table.model_validate_json(text, strict=True)
     except ValidationError as e:
         raise ValueError(_first(e)) from None

@@ -230,6 +230,7 @@ def test_own_metrics_pass_and_a_changed_cell_does_not(tmp_path):
         table = from_metrics(content)
         assert len(table.rows) >= 12
         assert lint(table) == []
+        assert read_table(path) == table
         for part in ("overall", "subgroups"):
             changed = json.loads(path.read_text())
             model = changed["models"][0]

@@ -31,6 +31,7 @@ NAMES = (
     "ddp",
     "gpu",
     "distil",
+    "start",
     "phantom",
     "leaks",
     "seek",

@@ -196,17 +196,17 @@ def copies(lines: list[Line], at_fault: set[str]) -> list[Finding]:
             for other in holders[k, c.at.text]:
                 if other is not row:
                     same[other.name].append(k)
-        for name, columns in same.items():
-            if len(columns) >= 5:
-                found.append(
-                    Finding(
-                        severity=MISPRINT,
-                        row=row.name,
-                        column=", ".join(columns),
-                        numbers={k: row.metrics[k].text for k in columns},
-                        rule="cells are not another row's",
-                        sentence="These cells do not follow from the counts and equal those of row "
-                        f"{name}: copied?",
-                    )
+        name, columns = max(same.items(), key=lambda i: len(i[1]), default=("", []))
+        if len(columns) >= 5:
+            found.append(
+                Finding(
+                    severity=MISPRINT,
+                    row=row.name,
+                    column=", ".join(columns),
+                    numbers={k: row.metrics[k].text for k in columns},
+                    rule="cells are not another row's",
+                    sentence="These cells do not follow from the counts and equal those of row "
+                    f"{name}: copied?",
                 )
+            )
     return found

@@ -48,10 +48,11 @@ def ici(y: ArrayLike, p: ArrayLike) -> Ici:
         return Ici(undefined=f"{x.size} distinct probabilities are too few for a curve")
     mean = np.bincount(row, weights=label) / count
     chosen = np.unique(np.linspace(0, x.size - 1, min(x.size, POINTS)).round().astype(int))
-    curve = np.array([_local(x, mean, count, x[i]) for i in chosen])
+    curve = np.array([_local(x, mean, count, float(x[i])) for i in chosen])
     smooth = np.interp(probability, x[chosen], np.clip(curve, 0, 1))
     gap = np.abs(smooth - probability)
-    return Ici(*(float(v) for v in (gap.mean(), *np.quantile(gap, (0.5, 0.9)), gap.max())))
+    e50, e90 = (float(q) for q in np.quantile(gap, (0.5, 0.9)))
+    return Ici(float(gap.mean()), e50, e90, float(gap.max()))
 
 
 def _local(x: NDArray, mean: NDArray, count: NDArray, at: float) -> float:

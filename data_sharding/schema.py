@@ -5,7 +5,7 @@ Four files are the contracts between the folders; their shapes are defined here,
 - ``manifest.json`` beside ``*.tar``, ``index.parquet`` and ``ledger.csv`` (a packed dataset);
 - ``predictions.parquet`` (what the models of a run said about one cohort).
 
-``config.yaml`` belongs to `training.config` and ``metrics.json`` to `eval.metrics`.
+``config.yaml`` belongs to `training.config` and ``metrics.json`` to `eval.cohort`.
 This module imports neither torch nor ray, so that evaluation runs on a laptop.
 """
 

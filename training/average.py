@@ -36,9 +36,14 @@ class Average:
         for parameter, value in zip(self.module.parameters(), whole, strict=True):
             if value.data_ptr() != parameter.data_ptr():
                 parameter.copy_(value)
+        self.take_buffers()
+        return self.module
+
+    @torch.no_grad()
+    def take_buffers(self) -> None:
+        """Rank 0's buffers as they are now, on every rank. All ranks must call it."""
         for name, buffer in self.strategy.buffers().items():
             self.module.get_buffer(name).copy_(buffer)
-        return self.module
 
     def states(self) -> dict[str, dict[str, torch.Tensor]]:
         """State dicts of the `model` and of its average, `ema`. All ranks must call it."""

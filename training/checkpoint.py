@@ -6,8 +6,8 @@ A checkpoint is a folder ``step-00001234`` that is renamed into place when it is
 
 from __future__ import annotations
 
-import contextlib
 import copy
+import hashlib
 import json
 import os
 import re
@@ -18,10 +18,11 @@ from threading import Thread
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from data_sharding.schema import sha256_file, write_atomic
+from data_sharding.schema import canonical_json, sha256_file, write_atomic
 from training.config import Model
 from training.models import build
 from training.preprocess import Preprocessor
@@ -41,7 +42,7 @@ class Position:
 
 
 #: Version of what a checkpoint's files hold.
-FORMAT = 2
+FORMAT = 3
 #: Files of a checkpoint: ``<name>.safetensors``, named by the model's own parameters.
 PARTS = ("model", "ema", "best", "optimizer")
 Tensors = dict[str, dict[str, torch.Tensor]]
@@ -50,10 +51,12 @@ Tensors = dict[str, dict[str, torch.Tensor]]
 class Checkpoints:
     """The checkpoints of one stage, newest last. One rank writes, in a thread of its own."""
 
-    def __init__(self, folder: Path, keep: int = 2) -> None:
-        self.folder, self.keep = folder, keep
+    def __init__(self, folder: Path, keep: int = 2, of: str = "") -> None:
+        """`of` says whose they are (the run's name and the stage's): others are passed over."""
+        self.folder, self.keep, self.of = folder, keep, of
         self._writing: Thread | None = None
-        self._failed: OSError | None = None
+        self._failed: str | None = None
+        self._known: tuple[Path | None] | None = None  # what `newest` found
 
     def save(self, at: Position, tensors: Tensors) -> None:
         """Copy all that the next step and the end depend on, and begin to write it.
@@ -61,19 +64,22 @@ class Checkpoints:
         Training goes on meanwhile. A write that fails is said aloud, and the checkpoint before it
         stays the newest. Old checkpoints and torn ones are pruned after a whole write.
         """
-        with contextlib.suppress(OSError):  # said aloud already
-            self.wait()
+        self._join()
+        self._known = None
         copied = {name: on_cpu(part) for name, part in tensors.items()}
         self._writing = Thread(target=self._write, args=(copy.deepcopy(at), copied), daemon=True)
         self._writing.start()
 
     def wait(self) -> None:
-        """Until the last `save` is on disk; OSError if it could not be written."""
+        """Until the last `save` is on disk; ValueError if it could not be written."""
+        self._join()
+        if self._failed:
+            raise ValueError(f"{self._failed}; make room there, and start again")
+
+    def _join(self) -> None:
         if self._writing:
             self._writing.join()
             self._writing = None
-        if self._failed:
-            raise self._failed
 
     def _write(self, at: Position, tensors: Tensors) -> None:
         final = self.folder / f"step-{at.global_step:08d}"
@@ -85,31 +91,42 @@ class Checkpoints:
             for name, part in tensors.items():
                 save_file(part, temporary / f"{name}.safetensors")
             hashes = {p.name: sha256_file(p) for p in sorted(temporary.iterdir())}
-            state = {"format": FORMAT, "position": asdict(at), "sha256": hashes}
+            state = {"format": FORMAT, "of": self.of, "position": asdict(at), "sha256": hashes}
+            state["digest"] = _digest(state)
             write_atomic(temporary / "state.json", json.dumps(state, indent=1, allow_nan=False))
             shutil.rmtree(final, ignore_errors=True)
             temporary.replace(final)
             for old in self._all()[: -self.keep]:
-                shutil.rmtree(old)
+                shutil.rmtree(old, ignore_errors=True)
             self._failed = None
-        except OSError as e:
-            self._failed = e
-            say(f"warning: the checkpoint of step {at.global_step} was not written: {e}")
+        except (OSError, SafetensorError, ValueError) as e:  # a full disk raises any of them
+            shutil.rmtree(temporary, ignore_errors=True)
+            self._failed = f"the checkpoint of step {at.global_step} was not written: {e}"
+            say(f"warning: {self._failed}")
 
     def newest(self) -> Path | None:
-        """The newest whole checkpoint; a torn one is passed over with a warning."""
+        """The newest whole checkpoint; a torn one or another's is passed over with a warning."""
+        if self._known is None:
+            self._known = (self._look(),)
+        return self._known[0]
+
+    def _look(self) -> Path | None:
         for folder in reversed(self._all()):
             try:
                 state = json.loads((folder / "state.json").read_text())
                 if state.get("format") != FORMAT:
                     raise ValueError(f"of format {state.get('format')}, not {FORMAT}")
+                if state["of"] != self.of:
+                    raise ValueError(f"of {state['of']}, not of {self.of}")
+                if state.pop("digest") != _digest(state):
+                    raise ValueError("state.json is not what was written")
                 for name in PARTS:
                     path = folder / f"{name}.safetensors"
                     if sha256_file(path) != state["sha256"][path.name]:
                         raise ValueError(f"{path.name} is not what was written")
                 Position(**state["position"])
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-                say(f"warning: {folder}: torn, passed over ({e})")
+                say(f"warning: {folder}: torn or another's, passed over ({e})")
                 continue
             return folder
         return None
@@ -122,6 +139,10 @@ class Checkpoints:
         if not self.folder.is_dir():
             return []
         return sorted(p for p in self.folder.iterdir() if re.fullmatch(r"step-\d{8,}", p.name))
+
+
+def _digest(state: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(state).encode()).hexdigest()
 
 
 def load(folder: Path) -> tuple[Position, Tensors]:

@@ -79,7 +79,8 @@ def learn(
         kept = " + ".join(f"{len(g.rows)} from {g.data.manifest.name}" for g in groups)
         say(f"{name}: {stage.epochs} epochs on {kept}, {world.size} worker(s) on {world.device}")
     torch.manual_seed(seed)
-    checkpoints = Checkpoints(folder / "checkpoints", compute.keep_checkpoints)
+    of = f"{run.folder.name}/{name}"
+    checkpoints = Checkpoints(folder / "checkpoints", compute.keep_checkpoints, of)
     resumes = world.on_main(lambda: checkpoints.newest() is not None)
     model = build(config.model, load=not resumes).to(world.device)
     if compute.channels_last:

@@ -56,6 +56,7 @@ def fit(
     if saved:
         strategy.load_optimizer(saved.pop("optimizer"))
     average = Average(mean, strategy, stage.ema)
+    follows = isinstance(task, Follows)
     if isinstance(task, Follows):
         task.attach(average.module)
     tracker.resume(at.global_step)
@@ -76,6 +77,8 @@ def fit(
             # Dropout and drop path draw from here: the same after a restart, another on each rank.
             torch.manual_seed(step_seed(seed, at.global_step, world.rank))
             lr = learning_rate(stage, at.global_step, stream.steps_per_epoch)
+            if follows:
+                average.take_buffers()
             losses, norm = strategy.step(task, batch.to(world.device), lr)
             average.update(at.global_step)
             meter.add(losses, batch, norm)
@@ -103,7 +106,6 @@ def fit(
         save()  # after the record: one killed in between is cut off and made again
         if pace(at.global_step) == "stop" and at.epoch < stage.epochs:
             stop()
-    world.on_main(checkpoints.wait)
     strategy.close()
     average.module.load_state_dict(best)
     return average.module, at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -131,6 +132,7 @@ class Stream:
                 num_workers=self.loader_workers,
                 multiprocessing_context="spawn" if self.loader_workers else None,
                 persistent_workers=self.loader_workers > 0,
+                worker_init_fn=_apart,
                 pin_memory=self.world.device.type == "cuda",
             )
         rank, size = self.world.rank, self.world.size
@@ -220,6 +222,14 @@ class Stream:
         for rows in (now, order.rank_batch(self.plan, epoch, later, rank, size)):
             for g, group in enumerate(self.groups):
                 group.data.prefetch(group.rows[rows[rows[:, 0] == g, 1]])
+
+
+def _apart(worker: int) -> None:
+    """In a session of its own: a Ctrl-C, or a signal to the job's group, is the consumer's to hear.
+
+    It asks for batches until its checkpoint is written, and ends its workers itself.
+    """
+    os.setsid()
 
 
 def _shard_sizes(group: Group) -> tuple[int, ...]:

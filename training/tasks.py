@@ -101,16 +101,16 @@ class MeanTeacher:
     steps_per_epoch: int
 
     def attach(self, average: nn.Module) -> None:
-        """Once: the module that holds the averaged weights, changed in place after each step."""
+        """Once: the module that holds the averaged weights, changed in place after each step.
+
+        Averages have no batch norm statistics of their own: before each step it gets rank 0's.
+        """
         self.average = average
 
     def loss(self, model: nn.Module, batch: Batch) -> Losses:
         """`loss`, `ce` and `kl`; the last two by class."""
         (weak,) = batch.weak
         with torch.no_grad():
-            # Averages have no batch norm statistics of their own: the student's, before this step.
-            for theirs, mine in zip(self.average.buffers(), model.buffers(), strict=True):
-                theirs.copy_(mine)
             assert not self.average.training, "a teacher in eval mode"
             teacher_BC = self.average(self.preprocessor.normalise(weak))
         student_BC = model(batch.image)

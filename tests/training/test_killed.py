@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import subprocess
 import time
 
 import pytest
 from safetensors.torch import load_file
 
 from data_sharding.schema import sha256_file
+from tests.training.processes import ENVIRONMENT, checkpoints_of, command, epochs_of, wait_for
 from tests.training.workers import at_work, finish
+from training.interrupt import EXIT_CODE
 from training.launch import complete, prepare
 
 KILLS = 20
@@ -75,3 +80,35 @@ def test_worlds_and_strategies_change_in_the_middle(long, tmp_path):
         ours, theirs = load_file(folder / path), load_file(prepare(calm) / path)
         apart = max(float((ours[k] - theirs[k]).norm() / theirs[k].norm()) for k in ours)
         assert apart < 1e-5, path
+
+
+def test_when_checkpoints_are_written_changes_nothing(long, tmp_path):
+    """A mean teacher of a network with batch norms, whose statistics differ from rank to rank."""
+    found = []
+    for name, steps in (("often", 1), ("seldom", 1000)):
+        config = long(
+            *(name, "model.name=test_byobnet", "student.teacher=ema", "teacher.epochs=1"),
+            *("student.epochs=3", f"compute.checkpoint_steps={steps}"),
+        )
+        finish(config, 2, tmp_path / "log")
+        found.append([sha256_file(prepare(config) / path) for path in WEIGHTS])
+    assert found[0] == found[1]
+
+
+def test_a_signal_to_the_whole_group_spares_the_loader_workers(long, tmp_path):
+    """Terminals and Slurm signal every process of a job; a checkpoint still needs batches."""
+    config = long("group", "compute.loader_workers=1", "teacher.epochs=5000")
+    folder = prepare(config)
+    process = subprocess.Popen(
+        command(config),
+        env=ENVIRONMENT,
+        stdout=(tmp_path / "log").open("w"),
+        start_new_session=True,
+    )
+    try:
+        wait_for(lambda: epochs_of(folder) >= 2, 90)
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(60) == EXIT_CODE
+    finally:
+        process.kill()
+    assert checkpoints_of(folder)

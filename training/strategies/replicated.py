@@ -80,9 +80,9 @@ class Replicated:
         """
         self.settled = True
         before = {name: b.clone() for name, b in self.model.named_buffers()}
-        rng = torch.get_rng_state()
-        self._backward(task, batch)
-        torch.set_rng_state(rng)
+        cuda = [self.world.device] if self.world.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=cuda):
+            self._backward(task, batch)
         for name, b in self.model.named_buffers():
             b.copy_(before[name])
         self.optimizer.zero_grad(set_to_none=True)
@@ -124,6 +124,10 @@ class Replicated:
             fields.setdefault(order.index(name), {})[field] = value
         whole = self.optimizer.state_dict()
         self.optimizer.load_state_dict(whole | {"state": fields})
+        for p, state in self.optimizer.state.items():
+            for field, value in state.items():
+                if value.shape == p.shape:  # the update walks both as they lie in memory
+                    state[field] = torch.empty_like(p).copy_(value)
 
     def close(self) -> None:
         """See `Strategy`."""

@@ -3,6 +3,7 @@
 python -m eval metrics RUN       write cohorts/*/metrics.json
 python -m eval show RUN          print the table
 python -m eval report RUN        write report/index.html
+python -m eval lint TABLE        does a table of results contradict itself?
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ app = typer.Typer(
 python -m eval metrics RUN    write cohorts/*/metrics.json
 python -m eval show RUN       print the table
 python -m eval report RUN     write report/index.html
+python -m eval lint TABLE     does a table of results contradict itself?
 
 A run is a folder holding cohorts/COHORT/predictions.parquet, as training leaves it.""",
 )
@@ -80,6 +82,26 @@ def show(run: RunFolder) -> None:
     """
     found = _or_exit(lambda: evaluate_run(run))
     typer.echo(table(found, _or_exit(lambda: ceilings(Run.at(run)))))
+
+
+@app.command()
+def lint(
+    path: Annotated[Path, typer.Argument(metavar="TABLE", help="JSON, CSV, or a metrics.json")],
+) -> None:
+    """Say where a table of results contradicts itself: ours, or one typed in from a paper.
+
+    Counts against percentages, shares of n, accuracy against sensitivity and specificity, parts
+    against wholes, intervals against estimates, AUROC against its bounds. A finding is impossible,
+    not a proportion of n (averaged?), or perhaps a misprint. Exit code 5 if there are any.
+    """
+    from eval.linter import lint as judge
+    from eval.linter import read_table
+
+    found = _or_exit(lambda: judge(read_table(path)))
+    for finding in found:
+        typer.echo(finding.line())
+    typer.echo(f"{len(found)} contradiction(s) in {path}")
+    raise typer.Exit(5 if found else 0)
 
 
 def table(found: list[Metrics], ceiling: dict[str, Ceiling]) -> str:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.compiled import tally
 from eval.estimate import Estimate
+from eval.kernels import tally
 
 #: Draws multiplied at once: few enough to stay in the cache.
 CHUNK = 50

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, t
 
-from eval.compiled import placements
 from eval.inputs import check_level, labels, lacking, patient_codes, scores
+from eval.kernels import placements
 
 #: Below this a variance is the rounding of sums of numbers in [0, 1].
 ZERO = 1e-15

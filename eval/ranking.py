@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eval.compiled import weighted_ranking
 from eval.inputs import labels, scores
+from eval.kernels import weighted_ranking
 
 
 @dataclass(frozen=True)

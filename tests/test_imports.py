@@ -15,7 +15,7 @@ FILES = sorted(p for folder in FOLDERS for p in (ROOT / folder).rglob("*.py"))
 MAY = {
     "data_sharding": {"data_sharding"},
     "training": {"training", "data_sharding"},
-    "eval": {"eval", "data_sharding.schema"},
+    "eval": {"eval", "data_sharding.schema", "data_sharding.compiled"},
     "eval/explain.py": {"eval", "data_sharding", "training"},
     "eval/survival/loss.py": {"training.survival"},
     "eval/__main__.py": {"eval", "data_sharding.schema", "training"},

@@ -9,19 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
-
-def _compiled(function: Any) -> Any:
-    """Compile, and keep the result for other processes where there is a place to write."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # neither this folder nor the user's cache can be written
-        return numba.njit(nogil=True)(function)
+from data_sharding.compiled import compiled
 
 
-@_compiled
+@compiled
 def _below(tree: Any, rank: Any) -> Any:
     """Sum of the entries of a Fenwick tree at ranks below `rank`."""
     total = 0.0
@@ -31,7 +24,7 @@ def _below(tree: Any, rank: Any) -> Any:
     return total
 
 
-@_compiled
+@compiled
 def _add(tree: Any, rank: Any, value: Any) -> None:
     """Add to the entry at `rank`."""
     rank += 1
@@ -40,7 +33,7 @@ def _add(tree: Any, rank: Any, value: Any) -> None:
         rank += rank & -rank
 
 
-@_compiled
+@compiled
 def pairs(time: Any, event: Any, score: Any, weight: Any) -> Any:
     """Weighted pairs of each patient by their scores: in order, in reverse, tied.
 

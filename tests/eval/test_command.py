@@ -56,3 +56,15 @@ def test_help_teaches():
     for verb in ("metrics", "show", "report"):
         assert verb in text
     assert "predictions.parquet" in text
+
+
+def test_a_table_that_contradicts_itself_ends_with_5(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("name,n,tp,fn,tn,fp,accuracy\nwomen,100,40,10,30,20,0.90\n")
+    run = CliRunner().invoke
+    found = run(app, ["lint", str(path)])
+    assert found.exit_code == 5, found.output
+    assert "accuracy" in found.output
+    path.write_text("name,n,tp,fn,tn,fp,accuracy\nwomen,100,40,10,30,20,0.70\n")
+    assert run(app, ["lint", str(path)]).exit_code == 0
+    assert run(app, ["lint", str(tmp_path / "none.csv")]).exit_code == 2

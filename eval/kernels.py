@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-
-def _compiled(function: Callable[..., Any]) -> Any:
-    """Compile; keep the machine code beside the source where that folder can be written to."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # a read-only installation
-        return numba.njit(nogil=True)(function)
+from data_sharding.compiled import compiled
 
 
-@_compiled
+@compiled
 def placements(
     order: NDArray[np.int64], score: NDArray[np.float64], sick: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
@@ -58,7 +48,7 @@ def placements(
     return out
 
 
-@_compiled
+@compiled
 def weighted_ranking(
     counts: NDArray[np.int16],
     column: NDArray[np.int64],
@@ -108,7 +98,7 @@ def weighted_ranking(
     return auroc, precision
 
 
-@_compiled
+@compiled
 def tally(drawn: NDArray[np.int32], counts: NDArray[np.int16]) -> None:
     """Add to `counts` [draws, patients] how often each row of `drawn` [draws, any] names each."""
     for d in range(drawn.shape[0]):

@@ -64,7 +64,7 @@ class Checkpoints:
         Training goes on meanwhile. A write that fails is said aloud, and the checkpoint before it
         stays the newest. Old checkpoints and torn ones are pruned after a whole write.
         """
-        self._join()
+        self.join()
         self._known = None
         copied = {name: on_cpu(part) for name, part in tensors.items()}
         self._writing = Thread(target=self._write, args=(copy.deepcopy(at), copied), daemon=True)
@@ -72,11 +72,12 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Until the last `save` is on disk; ValueError if it could not be written."""
-        self._join()
+        self.join()
         if self._failed:
             raise ValueError(f"{self._failed}; make room there, and start again")
 
-    def _join(self) -> None:
+    def join(self) -> None:
+        """Until nothing is being written any more, whether it went well or not."""
         if self._writing:
             self._writing.join()
             self._writing = None
@@ -133,6 +134,7 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Once the stage's weights are written nothing resumes from here."""
+        self.join()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _all(self) -> list[Path]:

@@ -106,6 +106,7 @@ def fit(
         save()  # after the record: one killed in between is cut off and made again
         if pace(at.global_step) == "stop" and at.epoch < stage.epochs:
             stop()
+    world.on_main(checkpoints.join)
     strategy.close()
     average.module.load_state_dict(best)
     return average.module, at

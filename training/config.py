@@ -30,6 +30,7 @@ from pydantic import (
 )
 
 from data_sharding.schema import canonical_json
+from training.exclusions import refuse
 
 
 class Section(BaseModel):
@@ -157,10 +158,18 @@ class Pseudo(Section):
     """
 
     enabled: bool = True
-    p_normal: float = Field(default=0.99, gt=0.5, le=1)
-    p_lbm: float = Field(default=0.75, gt=0.5, le=1)
-    target_precision_normal: float | None = Field(default=None, gt=0.5, lt=1)
-    target_precision_lbm: float | None = Field(default=None, gt=0.5, lt=1)
+    p_normal: float = Field(
+        default=0.99, gt=0.5, le=1, description="not used where target_precision_normal is set"
+    )
+    p_lbm: float = Field(
+        default=0.75, gt=0.5, le=1, description="not used where target_precision_lbm is set"
+    )
+    target_precision_normal: float | None = Field(
+        default=None, gt=0.5, lt=1, description="chooses the threshold, instead of p_normal"
+    )
+    target_precision_lbm: float | None = Field(
+        default=None, gt=0.5, lt=1, description="chooses the threshold, instead of p_lbm"
+    )
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of the precision's bound")
     public_prevalence: float | None = Field(
         default=None,
@@ -251,11 +260,20 @@ class Compute(Section):
     @model_validator(mode="after")
     def _fits(self) -> Compute:
         if self.min_workers and self.min_workers > self.workers:
-            raise ValueError(f"min_workers={self.min_workers} is above workers={self.workers}")
+            raise ValueError(
+                f"compute.min_workers={self.min_workers} is above compute.workers={self.workers}"
+            )
         if self.strategy == "single" and self.workers > 1 and self.launcher == "ray":
-            raise ValueError("strategy=single is for one worker: compute.workers=1")
+            raise ValueError("compute.strategy=single is for one worker: set compute.workers=1")
         if self.offload and self.strategy not in ("zero1", "zero2", "zero3"):
-            raise ValueError("offload is ZeRO's: compute.strategy=zero1, zero2 or zero3")
+            raise ValueError(
+                "compute.offload is ZeRO's: set compute.strategy=zero1, zero2 or zero3"
+            )
+        if self.channels_last and self.strategy.startswith("zero"):
+            raise ValueError(
+                "compute.channels_last=true: DeepSpeed takes no gradients in that order; set "
+                "compute.channels_last=false, or compute.strategy=ddp"
+            )
         return self
 
 
@@ -291,11 +309,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Config:
-        if self.student.teacher == "ema" and self.compute.strategy == "zero3":
-            raise ValueError(
-                "student.teacher=ema looks at the weights' average at each step, and zero3 has it "
-                "in shards: set compute.strategy=zero2"
-            )
+        refuse(self.student, self.compute)
         return self
 
     @property

@@ -47,9 +47,9 @@ class Run:
         return self.world.on_main(lambda: (self.folder / name).exists())
 
     def breathe(self) -> None:
-        """Between two stages: Interrupted if some rank was asked to stop."""
+        """Where all that is done is kept: Interrupted if some rank was asked to stop."""
         if self.world.agree(torch.tensor([self.stop()])).any():
-            raise Interrupted("stopped between two stages")
+            raise Interrupted("stopped, what is done is kept")
 
 
 def learn(
@@ -94,7 +94,9 @@ def learn(
     taught = Teaching(Supervised())
     if teacher is not None:
         logits = config.paths.runs / "logits"
-        taught = teaching(config.student, teacher, groups, slots, preprocessor, logits, world)
+        taught = teaching(
+            *(config.student, teacher, groups, slots, preprocessor, logits, world, run.breathe)
+        )
     task = taught.task
     if isinstance(task, Distil):
         task.prepare(model)
@@ -119,8 +121,12 @@ def learn(
         model, at = fit(
             *(task, model, stream, strategy, tracker, stage, checkpoints, validate, seed, pace)
         )
-    finally:
+    except Interrupted:  # the next launch goes on with it, and W&B may be slow
+        raise
+    except Exception:
         tracker.close()
+        raise
+    tracker.close()
     if isinstance(task, Distil):
         task.release(model)
     if world.main:

@@ -43,14 +43,20 @@ SAY_EVERY_S = 15.0
 
 
 def for_groups(
-    teachers: Teachers, groups: list[Group], folder: Path, world: World
+    teachers: Teachers,
+    groups: list[Group],
+    folder: Path,
+    world: World,
+    breathe: Callable[[], None] = lambda: None,
 ) -> list[np.ndarray]:
     """For each group float32 [len(group.data), 2, C], as `Stream` takes them; see below."""
     known: dict[int, np.ndarray] = {}
     for group in groups:
         if id(group.data) not in known:
             rows = np.unique(np.concatenate([g.rows for g in groups if g.data is group.data]))
-            known[id(group.data)] = teacher_logits(teachers, group.data, rows, folder, world)
+            known[id(group.data)] = teacher_logits(
+                *(teachers, group.data, rows, folder, world), breathe=breathe
+            )
     return [known[id(group.data)] for group in groups]
 
 
@@ -61,11 +67,13 @@ def teacher_logits(
     folder: Path,
     world: World,
     tell: Callable[[str], None] = say,
+    breathe: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """float32 [len(data), 2, C] on every rank: logits of both weak views of `rows`, else NaN.
 
     All ranks call it. Each round every rank makes one piece, all exchange, and rank 0 writes: only
-    it reads files, which another node may see late.
+    it reads files, which another node may see late. Then `breathe` is called on every rank; it may
+    raise, what is written is kept.
 
     Raises:
         ValueError: pictures the teachers do not know or cannot answer to; on every rank, what went
@@ -103,6 +111,7 @@ def teacher_logits(
             told = time.monotonic()
             n = sum(len(pieces[i]) for i in done)
             tell(f"teacher logits of {data.manifest.name}: {n} of {len(rows)} pictures")
+        breathe()
     out = np.full((len(data), VIEWS, len(CLASSES)), np.nan, np.float32)
     for i, piece in enumerate(pieces):
         out[piece] = done[i]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from training.config import Config
 
@@ -18,6 +18,22 @@ def override(config: Config, changes: Sequence[str]) -> Config:
     Raises:
         ValueError: a text without ``=``, an unknown key (with the nearest known), a bad value.
     """
+    try:
+        return _overridden(config, changes)
+    except ValidationError as e:
+        texts = _texts(e)
+        if not texts:
+            raise ValueError(_said(e)) from e
+    try:
+        return _overridden(config, changes, texts)
+    except ValidationError as e:
+        raise ValueError(_said(e)) from e
+
+
+def _overridden(
+    config: Config, changes: Sequence[str], texts: frozenset[str] = frozenset()
+) -> Config:
+    """`override`, where the values of the settings in `texts` are taken as they are written."""
     tree: dict[str, Any] = config.model_dump(mode="json")
     known = sorted(set(_leaves(tree)) - {"recipe"})
     for change in changes:
@@ -34,13 +50,31 @@ def override(config: Config, changes: Sequence[str]) -> Config:
         node = tree
         for section in sections:
             node = node[section]
-        node[key] = _value(text)
-    try:
-        return Config.model_validate(tree)
-    except ValidationError as e:
-        places = [(".".join(map(str, x["loc"])), x) for x in e.errors()]
-        lines = [f"{at}: {x['msg']} (got {x['input']!r})" for at, x in places]
-        raise ValueError("; ".join(lines)) from e
+        node[key] = text if name in texts else _value(text)
+    return Config.model_validate(tree)
+
+
+def _texts(refused: ValidationError) -> frozenset[str]:
+    """Text settings that YAML made a number, a date or a truth of."""
+    return frozenset(
+        ".".join(map(str, error["loc"][:2]))
+        for error in refused.errors()
+        if error["type"] in ("string_type", "path_type")
+        and not isinstance(error["input"], (list, dict, type(None)))
+        and not any(isinstance(step, int) for step in error["loc"])  # one of a list
+    )
+
+
+def _said(refused: ValidationError) -> str:
+    return "; ".join(map(_line, refused.errors()))
+
+
+def _line(error: Any) -> str:
+    """Where, what is wrong, and what was given; of settings at odds only what the check says."""
+    at, what = ".".join(map(str, error["loc"])), error["msg"].removeprefix("Value error, ")
+    if isinstance(error["input"], (Mapping, BaseModel)):  # pages of it
+        return what if error["type"] == "value_error" else f"{at}: {what}"
+    return f"{at}: {what} (got {error['input']!r})"
 
 
 def _value(text: str) -> Any:

@@ -8,6 +8,7 @@ student of each round is the next one's teacher (noisy student, Xie et al. 2020)
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from training.learn import Run, labels, learn
 from training.predictions import predictions
 from training.stream import Group
 from training.teachers import Teachers
+from training.teaching import check_teachers
 from training.tracking import say, summarise
 from training.validate import fit_temperature
 from training.world import World
@@ -42,6 +44,13 @@ def run(
     this = Run(config, folder, world, stop, ShardDataset(config.paths.internal, "tune"))
     train = ShardDataset(config.paths.internal, "train")
     labelled = Group(train, np.arange(len(train)), labels(train))
+    if not this.done("student/weights"):
+        world.on_main(lambda: check_teachers(config.student, train.manifest))
+        if world.main and config.pseudo.enabled and not config.paths.public:
+            say(
+                "warning: paths.public=null, so there are no proxy labels: name a dataset, or set "
+                "pseudo.enabled=false"
+            )
 
     teacher = "teacher"
     if not this.done("teacher/weights"):
@@ -59,12 +68,27 @@ def run(
                     groups += proxies(this, f"{place}pseudo", teacher, labelled)
             with timed(this, student):
                 slots = slots_of(config.student.batch, config.student.proxy_share, groups)
-                weights, seed = folder / teacher / "weights", 2 * (config.seed + n) - 1
+                used = [i for i, n_slots in enumerate(slots) if n_slots]
+                groups, slots = [groups[i] for i in used], tuple(slots[i] for i in used)
+                weights = folder / teacher / "weights"
+                seed = student_seed(config.seed, place)
                 learn(this, student, config.student, groups, slots, seed, weights)
         teacher = student
     with timed(this, "predictions"):
         predictions(this)
     world.on_main(lambda: _finish(folder, world))
+
+
+def student_seed(seed: int, place: str) -> int:
+    """Of the student in folder `place`, which is "" in the last round, else such as ``round-1/``.
+
+    The last one's is odd beside the teacher's even one. Rounds between have 31 bits of a hash: a
+    sum would be another run's seed.
+    """
+    if not place:
+        return 2 * seed + 1
+    digest = hashlib.sha256(f"stage/{seed}/{place}".encode()).digest()
+    return int.from_bytes(digest[:4], "little") >> 1
 
 
 @contextmanager

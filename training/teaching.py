@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from data_sharding.schema import Manifest
 from training.config import Student
 from training.logits import for_groups
 from training.preprocess import Preprocessor
@@ -25,6 +28,22 @@ class Teaching:
     said: list[np.ndarray] | None = None
 
 
+def check_teachers(student: Student, manifest: Manifest) -> None:
+    """Read the weights in `student.teachers`, so that bad ones are told before hours of training.
+
+    Raises:
+        ValueError: a folder is none or is damaged, weights are named twice, or they were learnt
+            from otherwise treated pictures than those of `manifest`.
+    """
+    if not student.teachers:
+        return
+    teachers = Teachers.load(student.teachers, torch.device("cpu"))
+    try:
+        teachers.accept(manifest)
+    except ValueError as e:  # of all of them: they know the same pictures
+        raise ValueError(f"{e}; leave them out of student.teachers") from e
+
+
 def teaching(
     student: Student,
     own: Path,
@@ -33,6 +52,7 @@ def teaching(
     preprocessor: Preprocessor,
     kept: Path,
     world: World,
+    breathe: Callable[[], None] = lambda: None,
 ) -> Teaching:
     """What `student` asks for. All ranks call it: cached logits are made here if they are missing.
 
@@ -44,35 +64,31 @@ def teaching(
         preprocessor: the student's own.
         kept: folder for cached logits, which runs may share.
         world: this rank's place.
+        breathe: called on every rank while logits are made; it may raise.
 
     Raises:
-        ValueError: settings that exclude each other, or teachers that do not fit the pictures.
+        ValueError: teachers that do not fit together, or not the pictures.
     """
     if student.teacher == "ema":
         return _mean_teacher(student, groups, slots, preprocessor)
     if not student.alpha and not student.features:
         return Teaching(Supervised())
-    cached = student.teacher_logits == "cached"
     settings = student.temperature, student.alpha
-    task = Distil(*settings, None, student.features) if cached else None
     teachers = Teachers.load([own, *student.teachers], world.device)
     for group in groups:
         teachers.accept(group.data.manifest)
-    if task:
-        return Teaching(task, said=for_groups(teachers, groups, kept, world))
+    if student.teacher_logits == "cached":
+        assert not student.features, "see exclusions"
+        return Teaching(Distil(*settings), said=for_groups(teachers, groups, kept, world, breathe))
     return Teaching(Distil(*settings, teachers, student.features), weak=teachers.sizes)
 
 
 def _mean_teacher(
     student: Student, groups: list[Group], slots: tuple[int, ...], preprocessor: Preprocessor
 ) -> Teaching:
-    if not student.ema:
-        raise ValueError("student.teacher=ema is the weights' average: set student.ema above 0")
-    if student.teachers or student.features:
-        raise ValueError(
-            "student.teacher=ema has no other teacher: leave out student.teachers and "
-            "student.features, or set student.teacher=frozen"
-        )
+    assert student.ema, "see exclusions"
+    assert not student.teachers, "see exclusions"
+    assert not student.features, "see exclusions"
     steps = -(-len(groups[0].rows) // slots[0])
     settings = student.temperature, student.alpha, preprocessor, student.warmup_epochs
     return Teaching(MeanTeacher(*settings, steps), weak=(preprocessor.size,))

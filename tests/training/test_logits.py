@@ -196,3 +196,27 @@ def test_a_rank_that_fails_stops_all(teachers, data, tmp_path):
     assert isinstance(second, OSError)
     assert isinstance(first, ValueError)
     assert "worker 1" in str(first)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("size", [1, 2])
+def test_asked_to_stop_it_stops_between_two_rounds(teachers, data, tmp_path, size):
+    groups = [Group(data, np.arange(45), data.index["label"].to_numpy(np.int64))]
+    calls = []
+
+    def stops(world):
+        def breathe():
+            calls.append(world.rank)
+            mine = world.main and len(files(tmp_path / "logits")) >= 2
+            if world.agree(torch.tensor([mine])).any():
+                raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            for_groups(teachers, groups, tmp_path / "logits", world, breathe)
+
+    assert ranks(size, stops) == [None] * size
+    assert len(files(tmp_path / "logits")) == 2, "of six, and those are kept"
+    assert sorted(calls) == ([0, 0] if size == 1 else [0, 1])
+    teachers.shown = 0
+    for_groups(teachers, groups, tmp_path / "logits", alone())
+    assert teachers.shown == 2 * (45 - 2 * 8)

@@ -18,7 +18,7 @@ from training.folder import prepare
 from training.launch import complete, launch
 from training.stream import Group
 from training.tasks import Distil, MeanTeacher, Supervised
-from training.teaching import teaching
+from training.teaching import check_teachers, teaching
 from training.world import alone
 
 SHORT = ("teacher.epochs=1", "pseudo.enabled=false", "student.epochs=2")
@@ -90,7 +90,7 @@ def test_others_teach_along_at_their_own_size(tiny, tmp_path):
         preprocessor(32).model_copy(update={"pixels": "cxr/1"}).model_dump_json()
     )
     shutil.rmtree(both)
-    with pytest.raises(ValueError, match="teachers of different pictures"):
+    with pytest.raises(ValueError, match=r"take cxr/1 .* leave them out of student\.teachers"):
         done(tiny(*SHORT, f"student.teachers=[{other}]"))
 
 
@@ -122,7 +122,7 @@ def test_a_killed_mean_teacher_goes_on_to_the_same_bytes(tiny, monkeypatch):
     assert sha256_file(folder / name) == sha256_file(calm / name)
 
 
-def test_settings_that_exclude_each_other_are_one_line(packs, tmp_path):
+def test_settings_become_a_task_and_what_its_batches_carry(packs, tmp_path):
     data = ShardDataset(packs["internal"], "train")
     labels = data.index["label"].to_numpy("int64")
     own = weights(tmp_path / "own")
@@ -133,14 +133,6 @@ def test_settings_that_exclude_each_other_are_one_line(packs, tmp_path):
         kept = tmp_path / "logits"
         return teaching(student, own, groups, (6,), preprocessor(), kept, alone())
 
-    with pytest.raises(ValueError, match="teacher_logits=online"):
-        taught(features=1.0)
-    with pytest.raises(ValueError, match=r"student\.ema above 0"):
-        taught(teacher="ema", ema=0.0)
-    for other in ({"features": 1.0}, {"teachers": [own]}):
-        with pytest.raises(ValueError, match=r"student\.teacher=frozen"):
-            taught(teacher="ema", **other)
-    assert not (tmp_path / "logits").exists(), "refused before anything is worked out"
     assert isinstance(taught(alpha=0.0).task, Supervised)
     found = taught(teacher="ema", warmup_epochs=2)
     assert isinstance(found.task, MeanTeacher)
@@ -154,3 +146,44 @@ def test_settings_that_exclude_each_other_are_one_line(packs, tmp_path):
     kept = taught()
     assert kept.weak == ()
     assert kept.said
+
+
+@pytest.mark.parametrize("how", ["gone", "cut", "of others", "twice", "other pixels", "other size"])
+def test_teachers_that_will_not_do_are_told_by_the_check(packs, tmp_path, how):
+    manifest = ShardDataset(packs["internal"], "train").manifest
+    good, bad = weights(tmp_path / "good"), weights(tmp_path / "bad", 1)
+    tensors = bad / "model.safetensors"
+    says = "not usable weights"
+    if how == "gone":
+        shutil.rmtree(bad)
+    elif how == "cut":
+        tensors.write_bytes(tensors.read_bytes()[:-100])
+    elif how == "of others":
+        tensors.write_bytes((good / "model.safetensors").read_bytes())
+    elif how == "twice":
+        bad, says = shutil.copytree(good, tmp_path / "copy"), "same weights twice"
+    else:
+        seen = {"pixels": "cxr/1"} if how == "other pixels" else {"shape": (64, 64)}
+        for folder in (good, bad):  # alike, so that only the dataset is against them
+            text = preprocessor().model_copy(update=seen).model_dump_json()
+            (folder / "preprocessor.json").write_text(text)
+        says = "cxr/1" if how == "other pixels" else "64"
+    with pytest.raises(ValueError, match=says):
+        check_teachers(Student(epochs=1, batch=8, lr=0.1, teachers=(good, bad)), manifest)
+
+
+def test_teachers_that_will_do_and_none_pass_the_check(packs, tmp_path):
+    manifest = ShardDataset(packs["internal"], "train").manifest
+    two = weights(tmp_path / "a"), weights(tmp_path / "b", 1, size=32)
+    for teachers in ((), two):
+        check_teachers(Student(epochs=1, batch=8, lr=0.1, teachers=teachers), manifest)
+
+
+def test_a_bad_teacher_is_told_before_the_first_stage(tiny, tmp_path):
+    other = weights(tmp_path / "other", 9)
+    (other / "model.safetensors").write_bytes(b"")
+    config = tiny(*SHORT, f"student.teachers=[{other}]")
+    folder = prepare(config)
+    with pytest.raises(ValueError, match=f"{other}: not usable weights"):
+        launch(config, folder)
+    assert not (folder / "teacher").exists()

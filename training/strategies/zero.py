@@ -128,8 +128,6 @@ class Zero:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        if self.compute.channels_last:
-            batch.image = batch.image.contiguous(memory_format=torch.channels_last)
         # DeepSpeed averages over the ranks: the factor makes it the sum that `global_real` divides.
         scale = self.world.size / batch.global_real
         sums: dict[str, torch.Tensor] = {}

@@ -202,7 +202,7 @@ TOGETHER_FIRST = [
     *[Leg(f"{s} offload", s, compute={"offload": True}) for s in ZEROS[1:]],
     *[Leg(f"{s} offload parts", s, compute={"offload": True, "accumulate": 2}) for s in ZEROS[1:]],
     *[Leg(f"{s} buckets", s, bucket=40, compute={"accumulate": 3}) for s in ZEROS[1:]],
-    *[Leg(f"{s} last", s, compute={"channels_last": True}) for s in ZEROS],
+    Leg("ddp last", "ddp", compute={"channels_last": True}),
     *[Leg(f"{s} bf16", s, precision="bf16") for s in ("ddp", *ZEROS)],
     *[Leg(f"{s} norms", s, batch_norm=True) for s in ("ddp", *ZEROS)],
     *[Leg(f"{s} beside", s, beside=True, compute={"accumulate": 2}) for s in ("ddp", *ZEROS)],

@@ -1,0 +1,39 @@
+"""Settings that exclude each other, refused before anything is trained.
+
+Each line names the fix. What a dataset or a weights folder must be is looked at later, but before
+the first stage too (`training.packs`, `training.teaching`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from training.config import Compute, Student
+
+
+def refuse(student: Student, compute: Compute) -> None:
+    """ValueError where no student can be trained like that."""
+    if student.teacher == "ema":
+        if not student.ema:
+            raise ValueError("student.teacher=ema is the weights' average: set student.ema above 0")
+        if student.teachers or student.features:
+            raise ValueError(
+                "student.teacher=ema has no other teacher: leave out student.teachers and "
+                "student.features, or set student.teacher=frozen"
+            )
+        if compute.strategy == "zero3":
+            raise ValueError(
+                "student.teacher=ema looks at the weights' average at each step, and zero3 has it "
+                "in shards: set compute.strategy=zero2"
+            )
+    if student.features and student.teacher_logits == "cached":
+        raise ValueError(
+            "student.features looks into the teacher at each step, and only its logits are kept: "
+            "set student.teacher_logits=online, or student.features=0"
+        )
+    if student.features and compute.compile:
+        raise ValueError(
+            "student.features looks at the last feature map as the network runs, which "
+            "torch.compile may pass by: set compute.compile=false, or student.features=0"
+        )

@@ -15,6 +15,7 @@ checkpoint and exits with 75. The run's folder is printed last. About runs that 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Annotated
 
@@ -46,27 +47,31 @@ def train(
         for known, make in RECIPES.items():
             typer.echo(f"{known:20} {(make.__doc__ or '').strip().splitlines()[0]}")
         raise typer.Exit(0 if listing else 2)
+    rank = os.environ.get("RANK", "0") if "WORLD_SIZE" in os.environ else "0"
     try:
         config = override(recipe(name), changes or [])
-        if show:
-            typer.echo(config.to_yaml(), nl=False)
-            return
-        from training.launch import complete, join, launch, prepare, under_torchrun
+    except ValueError as e:
+        if rank == "0":  # all ranks say the same
+            typer.echo(f"error: {e}", err=True)
+        raise typer.Exit(2) from e
+    if show:
+        typer.echo(config.to_yaml(), nl=False)
+        return
+    from training.launch import Told, join, start, under_torchrun
 
-        if under_torchrun():
-            folder = join(config, fresh)
-        elif complete(folder := prepare(config, fresh)):
-            typer.echo(f"already complete, nothing to do: {folder}")
-            return
-        else:
-            launch(config, folder)
+    try:
+        folder, done = (join if under_torchrun() else start)(config, fresh)
+    except Told as e:
+        raise typer.Exit(2) from e
     except Interrupted as e:
         typer.echo(f"interrupted: {e}; the same command goes on", err=True)
         raise typer.Exit(EXIT_CODE) from e
-    except ValueError as e:
-        typer.echo(f"error: {e}", err=True)
+    except (OSError, ValueError) as e:
+        whose = "" if rank == "0" else f"rank {rank}: "
+        typer.echo(f"error: {whose}{e}", err=True)
         raise typer.Exit(2) from e
-    typer.echo(f"run: {folder}")
+    if rank == "0":
+        typer.echo(f"{'already complete, nothing to do' if done else 'run'}: {folder}")
 
 
 def main(words: list[str]) -> None:

@@ -1,7 +1,7 @@
 """A run's folder: found by the hash of what decides the result, and checked before it is used.
 
 ``<runs>/<recipe>-<hash>/`` holds ``config.yaml`` (what was asked), ``run.json`` (what it was asked
-with, and whether it is complete) and a folder for each stage.
+with, and whether it is complete) and a folder for each stage. One launch at a time holds it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 from data_sharding.private import only_one
 from data_sharding.schema import write_atomic
 from training.config import Config, weights_sha256
-from training.packs import open_packs
+from training.packs import Pack, open_packs
 from training.tracking import say
 
 LIBRARIES = ("torch", "timm", "ray", "numpy", "webdataset", "pydicom", "opencv-python-headless")
@@ -26,55 +28,106 @@ SAID = 8
 
 
 def prepare(config: Config, fresh: bool = False) -> Path:
-    """The run's folder, made or found; its name carries the hash of settings and manifests.
+    """The run's folder, as `held` leaves it."""
+    with held(config, fresh) as folder:
+        return folder
 
-    A new run says in what it differs from the last one of the same recipe.
+
+@contextmanager
+def held(config: Config, fresh: bool = False) -> Iterator[Path]:
+    """The run's folder, made or found, and ours until the end of the block.
+
+    Its name carries the hash of settings and manifests. A new run says in what it differs from the
+    last one of the same recipe. Where another command is at work, nothing is written.
+
+    Args:
+        config: the settings.
+        fresh: empty the folder first.
 
     Raises:
-        ValueError: the datasets do not fit together, or one leaks into another (`open_packs`); or
-            the folder holds something else than its name says.
+        ValueError: the datasets do not fit together, or one leaks into another (`open_packs`);
+            another command is at work in the folder; it holds something else than its name says;
+            or it cannot be made.
     """
     packs = open_packs(config)
     manifests = {name: p.manifest.hash for name, p in packs.items()}
     identity = config.identity(manifests)
     runs, stem = config.paths.runs, config.recipe.replace(":", "-")
     folder = runs / f"{stem}-{identity[:10]}"
-    if fresh and folder.exists():
-        with only_one(folder):
-            shutil.rmtree(folder)
-    elif not folder.exists():
-        for line in _news(config, manifests, stem):
+    news = [] if folder.exists() else _news(config, manifests, stem)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ValueError(
+            f"paths.runs={runs}: {folder.name} cannot be made there ({e.strerror}); "
+            "name a folder that you may write to"
+        ) from e
+    with only_one(folder):
+        for line in news:
             say(line)
-    folder.mkdir(parents=True, exist_ok=True)
-    before = _checked(folder, config, identity, manifests)
-    _point_latest_at(folder)
-    write_atomic(folder / "config.yaml", config.to_yaml())
-    facts = {
-        "run_id": folder.name,
-        "recipe": config.recipe,
-        "identity": identity,
-        "manifests": {
-            name: {
-                "path": str(p.path),
-                "hash": p.manifest.hash,
-                "role": p.manifest.role,
-                "shards": len(p.manifest.shards),
-                "samples": len(p.index),
-            }
-            for name, p in packs.items()
-        },
-        "versions": {"python": sys.version.split()[0]} | {p: version(p) for p in LIBRARIES},
+        if fresh:
+            _empty(folder)
+        before = _checked(folder, config, identity, manifests)
+        _point_latest_at(folder)
+        write_atomic(folder / "config.yaml", config.to_yaml())
+        facts = _facts(folder, config, identity, packs, before)
+        write_atomic(folder / "run.json", json.dumps(facts, indent=1) + "\n")
+        yield folder
+
+
+def _facts(
+    folder: Path, config: Config, identity: str, packs: dict[str, Pack], before: dict[str, Any]
+) -> dict[str, Any]:
+    """What ``run.json`` says from this launch on; `before` is what it said until now.
+
+    ``versions`` are those of the first launch, ``resumed_with`` what differed in later ones.
+    """
+    versions = {"python": sys.version.split()[0]} | {p: version(p) for p in LIBRARIES}
+    manifests = {
+        name: {
+            "path": str(p.path),
+            "hash": p.manifest.hash,
+            "role": p.manifest.role,
+            "shards": len(p.manifest.shards),
+            "samples": len(p.index),
+        }
+        for name, p in packs.items()
     }
+    facts: dict[str, Any] = {"run_id": folder.name, "recipe": config.recipe, "identity": identity}
     # A dataset may have moved since; what it was trained with has not changed.
-    facts |= before | {"manifests": facts["manifests"]}
-    write_atomic(folder / "run.json", json.dumps(facts, indent=1) + "\n")
-    return folder
+    facts |= {"manifests": manifests, "versions": versions} | before | {"manifests": manifests}
+    first, others = facts["versions"], facts.get("resumed_with")
+    others = others if isinstance(others, list) else []
+    apart = {k: v for k, v in versions.items() if isinstance(first, dict) and first.get(k) != v}
+    if apart and apart not in others and not complete(folder):
+        facts["resumed_with"] = [*others, apart]
+    return facts
+
+
+def _empty(folder: Path) -> None:
+    """All but the lock, which would be another's on a new file."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != ".lock":
+            path.unlink()
 
 
 def complete(folder: Path) -> bool:
-    """True when every stage of the run is done."""
+    """True when every stage of the run is done, and each cohort has its predictions."""
     facts = read_facts(folder)
-    return bool(facts.get("complete")) and (folder / "student" / "weights").is_dir()
+    return (
+        bool(facts.get("complete"))
+        and (folder / "student" / "weights").is_dir()
+        and all((folder / "cohorts" / c / "predictions.parquet").is_file() for c in _cohorts(facts))
+    )
+
+
+def _cohorts(facts: dict[str, Any]) -> list[str]:
+    """The names of the run's cohorts, as `training.predictions` makes them."""
+    splits = {"internal": ("tune", "test"), "external": ("external",)}
+    roles = _manifests(facts, "role")
+    return [f"{name}-{split}" for name, role in roles.items() for split in splits.get(role, ())]
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -119,10 +172,11 @@ def _checked(
     return facts
 
 
-def _manifests(facts: dict[str, Any]) -> dict[str, str]:
+def _manifests(facts: dict[str, Any], what: str = "hash") -> dict[str, str]:
+    """What ``run.json`` says of each dataset."""
     held = facts.get("manifests")
     held = held if isinstance(held, dict) else {}
-    return {name: str(m.get("hash")) for name, m in held.items() if isinstance(m, dict)}
+    return {name: str(m.get(what)) for name, m in held.items() if isinstance(m, dict)}
 
 
 def _news(config: Config, manifests: dict[str, str], stem: str) -> list[str]:
@@ -182,6 +236,11 @@ def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 def _point_latest_at(folder: Path) -> None:
     """``runs/latest`` is a link to the run that was last asked for."""
-    link = folder.with_name(f".latest.{os.getpid()}")
+    latest, link = folder.with_name("latest"), folder.with_name(f".latest.{os.getpid()}")
+    if latest.is_dir() and not latest.is_symlink():
+        raise ValueError(
+            f"{latest}: a folder, where the link to the last run goes; call it something else"
+        )
+    link.unlink(missing_ok=True)
     link.symlink_to(folder.name)
-    link.replace(folder.with_name("latest"))
+    link.replace(latest)

@@ -8,29 +8,51 @@ may resume under another launcher and in a world of another size.
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_sharding.private import only_one
 from training import watchdog
 from training.config import Config
-from training.folder import complete, prepare
+from training.folder import complete, held, prepare
 from training.interrupt import Stop, listening
 
 if TYPE_CHECKING:
     from training.world import World
 
-__all__ = ["complete", "join", "launch", "prepare", "under_torchrun"]
+__all__ = ["Told", "complete", "join", "launch", "prepare", "start", "under_torchrun"]
+
+
+class Told(ValueError):
+    """An error that every rank has, and rank 0 says."""
+
+
+def start(config: Config, fresh: bool = False) -> tuple[Path, bool]:
+    """Prepare a run and do what is left of it; its folder, and whether nothing was left.
+
+    The folder is ours from before the first word is written into it. Raises as `launch`.
+    """
+    with held(config, fresh) as folder:
+        done = complete(folder)
+        if not done:
+            _here(config, folder)
+    return folder, done
 
 
 def launch(config: Config, folder: Path) -> None:
-    """Do what is left of the run in this process, or on Ray: as `config.compute` says.
+    """Do what is left of a prepared run in this process, or on Ray: as `config.compute` says.
 
     Raises:
         Interrupted: asked to stop, a checkpoint is written; the same call later goes on.
         ValueError: another process is at it, or something the user can put right.
     """
-    with only_one(folder), listening() as stop:
+    with only_one(folder):
+        _here(config, folder)
+
+
+def _here(config: Config, folder: Path) -> None:
+    with listening() as stop:
         if config.compute.launcher == "ray":
             from training.on_ray import train
 
@@ -46,20 +68,40 @@ def under_torchrun() -> bool:
     return "WORLD_SIZE" in os.environ and "RANK" in os.environ
 
 
-def join(config: Config, fresh: bool) -> Path:
+def join(config: Config, fresh: bool) -> tuple[Path, bool]:
     """As one of torchrun's processes: rank 0 prepares, then all do what is left of the run.
+
+    Rank 0 holds the folder. Workers that torchrun started again go on, whatever `fresh` says.
+
+    Returns:
+        The folder, and whether nothing was left.
 
     Raises:
         Interrupted: some rank was asked to stop, a checkpoint is written.
+        Told: on the other ranks, what kept rank 0 from preparing (ValueError there).
     """
     from training.world import join_torchrun
 
-    with listening() as stop:
+    fresh = fresh and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
+    with listening() as stop, ExitStack() as holding:
         world = join_torchrun(config.compute.use_gpu, config.compute.collective_timeout_s)
-        folder = world.on_main(lambda: prepare(config, fresh))
-        if not world.on_main(lambda: complete(folder)):
+
+        def hold() -> tuple[Path, bool]:
+            try:
+                folder = holding.enter_context(held(config, fresh))
+            except OSError as e:  # others would hear of it as our fault
+                raise ValueError(str(e)) from e
+            return folder, complete(folder)
+
+        try:
+            folder, done = world.on_main(hold)
+        except ValueError as e:
+            if world.main:
+                raise
+            raise Told(str(e)) from e
+        if not done:
             _run(config, folder, world, stop)
-    return folder
+    return folder, done
 
 
 def _run(config: Config, folder: Path, world: World, stop: Stop) -> None:

@@ -6,6 +6,7 @@ learnt from may be one that is tuned or tested on, within a dataset or across th
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pandas as pd
 
 from data_sharding.leaks import find, lines, of_dataset
 from data_sharding.packing.gate import is_allowed
-from data_sharding.reader import read_index
+from data_sharding.reader import ShardDataset, read_index
 from data_sharding.schema import CLASSES, Manifest
 from data_sharding.storage.store import open_place
 from training.config import Config
@@ -53,6 +54,21 @@ def open_packs(config: Config) -> dict[str, Pack]:
     _check_alike(list(packs.values()))
     _check_leaks(packs)
     return packs
+
+
+def same_as_before(run_folder: Path, data: ShardDataset) -> ShardDataset:
+    """`data`, if it is what ``run.json`` in `run_folder` says that the run began with.
+
+    Raises:
+        ValueError: the dataset has been packed again since.
+    """
+    began = json.loads((run_folder / "run.json").read_text())["manifests"]
+    if began.get(data.manifest.name, {}).get("hash") != data.manifest.hash:
+        raise ValueError(
+            f"{data.folder}: {data.manifest.name} has been packed again since this run began: put "
+            "it back or start a new run"
+        )
+    return data
 
 
 def _check_content(pack: Pack) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from training.config import Config
@@ -34,6 +36,34 @@ def test_overrides_are_typed():
 def test_a_wrong_override_is_refused_by_name(change, says):
     with pytest.raises(ValueError, match=says):
         override(recipe("ospenscreen:smoke"), [change])
+
+
+def test_a_text_stays_the_text_that_was_given():
+    for text in ("2024", "nan", "1_000", "2024-01-01", "yes"):
+        changes = [f"track.group={text}", f"model.name={text}", f"paths.runs=/{text}", "seed=7"]
+        config = override(recipe("ospenscreen:smoke"), changes)
+        assert (config.track.group, config.model.name, config.seed) == (text, text, 7)
+    config = override(recipe("ospenscreen:smoke"), ["paths.runs=2024", "paths.internal=1e3"])
+    assert (config.paths.runs.name, Path(config.paths.internal).name) == ("2024", "1e3")
+    for change in ("model.name=null", "model.name=[2024]", "paths.external=2024", "seed=1.5"):
+        with pytest.raises(ValueError, match=change.partition("=")[0]):
+            override(recipe("ospenscreen:smoke"), [change])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ("compute.min_workers=9",),
+        ("student.teacher=ema", "compute.strategy=zero3"),
+        ("compute.offload=true",),
+    ],
+)
+def test_settings_at_odds_are_told_in_one_short_line(changes):
+    with pytest.raises(ValueError, match=r"compute\.|offload") as said:
+        override(recipe("ospenscreen:smoke"), changes)
+    assert "got" not in str(said.value)
+    assert "Value error" not in str(said.value)
+    assert len(str(said.value)) < 200
 
 
 def test_unknown_recipe_names_the_nearest():

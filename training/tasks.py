@@ -45,12 +45,8 @@ class Distil:
     features: float = 0.0
 
     def __post_init__(self) -> None:
-        """ValueError where features are to be matched and there is nobody to ask."""
-        if self.features and self.teachers is None:
-            raise ValueError(
-                "student.features looks into the teacher at each step, and only its logits are "
-                "kept: set student.teacher_logits=online, or student.features=0"
-            )
+        """Settings that ask for it are refused by `training.exclusions`."""
+        assert self.teachers or not self.features, "features are looked at in somebody"
 
     def prepare(self, student: nn.Module) -> None:
         """Once, before the student is copied or wrapped."""

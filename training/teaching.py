@@ -78,8 +78,8 @@ def teaching(
     for group in groups:
         teachers.accept(group.data.manifest)
     if student.teacher_logits == "cached":
-        assert not student.features, "see exclusions"
-        return Teaching(Distil(*settings), said=for_groups(teachers, groups, kept, world, breathe))
+        task = Distil(*settings, None, student.features)
+        return Teaching(task, said=for_groups(teachers, groups, kept, world, breathe))
     return Teaching(Distil(*settings, teachers, student.features), weak=teachers.sizes)
 
 

@@ -223,8 +223,3 @@ def test_a_network_that_shows_no_map_is_refused():
     tap = Tap(network(0).eval(), training=True)
     with pytest.raises(ValueError, match=r"compute\.compile=false"):
         tap.pooled()
-
-
-def test_features_of_a_kept_teacher_are_refused():
-    with pytest.raises(ValueError, match="teacher_logits=online"):
-        Distil(4.0, 0.5, None, features=1.0)

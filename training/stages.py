@@ -23,6 +23,7 @@ from data_sharding.schema import CLASSES, write_atomic
 from training import pseudo
 from training.config import Config
 from training.learn import Run, labels, learn
+from training.packs import same_as_before
 from training.predictions import predictions
 from training.stream import Group
 from training.teachers import Teachers
@@ -39,10 +40,15 @@ def run(
 
     Raises:
         Interrupted: `stop` was true on some rank; the same call later goes on.
+        ValueError: a dataset was packed again since the run began, or something else that a user
+            can put right.
     """
     torch.use_deterministic_algorithms(True, warn_only=world.device.type == "cuda")
-    this = Run(config, folder, world, stop, ShardDataset(config.paths.internal, "tune"))
-    train = ShardDataset(config.paths.internal, "train")
+    train, tune = (
+        same_as_before(folder, ShardDataset(config.paths.internal, split))
+        for split in ("train", "tune")
+    )
+    this = Run(config, folder, world, stop, tune)
     labelled = Group(train, np.arange(len(train)), labels(train))
     if not this.done("student/weights"):
         world.on_main(lambda: check_teachers(config.student, train.manifest))
@@ -130,7 +136,7 @@ def proxies(run: Run, name: str, teacher: str, labelled: Group) -> list[Group]:
     """
     config, world, folder = run.config, run.world, run.folder / name
     assert config.paths.public is not None
-    public = ShardDataset(config.paths.public, "public")
+    public = same_as_before(run.folder, ShardDataset(config.paths.public, "public"))
     if not run.done(f"{name}/summary.json"):
         weights = [run.folder / teacher / "weights", *config.student.teachers]
         teachers = Teachers.load(weights, world.device)

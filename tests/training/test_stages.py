@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
+from tests.conftest import pack_pictures
 from training import logits, pace, stages
 from training.folder import prepare
 from training.interrupt import Interrupted
@@ -46,6 +48,21 @@ def test_proxies_that_cannot_be_are_said(tiny, capsys, changes):
     said = [x for x in capsys.readouterr().out.splitlines() if "paths.public" in x]
     assert len(said) == (changes == ("paths.public=null",))
     assert all("pseudo.enabled=false" in line for line in said)
+
+
+@pytest.mark.parametrize("role", ["internal", "public"])
+def test_a_dataset_packed_again_in_between_is_refused(tiny, tmp_path, packs, role):
+    place = tmp_path / packs[role].name
+    shutil.copytree(packs[role], place)
+    config = tiny(*SHORT, f"paths.{role}={place}")
+    folder = prepare(config)
+    shutil.rmtree(place)
+    splits = {"internal": {"train": 40, "tune": 20, "test": 20}, "public": {"public": 20}}[role]
+    pack_pictures(place, place.name, role, splits)
+    with pytest.raises(ValueError, match=f"{place}: {place.name} has been packed again"):
+        launch(config, folder)
+    assert (folder / "teacher").exists() == (role == "public")
+    assert not (folder / "pseudo").exists()
 
 
 def test_asked_to_stop_while_logits_are_made(tiny, monkeypatch):

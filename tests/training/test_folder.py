@@ -7,9 +7,12 @@ import shutil
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from data_sharding.schema import sha256_file
 from tests.conftest import pack_pictures
+from tests.training.conftest import as_overrides
+from training.__main__ import app
 from training.folder import complete, held, prepare
 from training.launch import launch, start
 
@@ -47,6 +50,10 @@ def test_a_place_for_runs_that_is_none_is_an_error_with_a_fix(tiny, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"paths\.runs=.*cannot be made there \(Not a directory\)"):
         prepare(tiny(f"paths.runs={tmp_path}/file/runs"))
+    said = CliRunner().invoke(
+        app, ["ospenscreen:smoke", *as_overrides(tiny()), f"paths.runs={tmp_path}/file/runs"]
+    )
+    assert (said.exit_code, said.output[:18]) == (2, "error: paths.runs=")
     latest = tmp_path / "runs" / "latest"
     latest.mkdir(parents=True)
     with pytest.raises(ValueError, match=r"runs/latest: a folder.*call it something else"):
@@ -55,6 +62,15 @@ def test_a_place_for_runs_that_is_none_is_an_error_with_a_fix(tiny, tmp_path):
     folder = prepare(tiny())
     assert latest.resolve() == folder.resolve()
     assert not list(latest.parent.glob(".latest.*"))
+
+
+def test_what_the_file_system_refuses_is_one_line(tiny):
+    folder = prepare(tiny())
+    (folder / ".lock").unlink()
+    (folder / ".lock").mkdir()
+    said = CliRunner().invoke(app, ["ospenscreen:smoke", *as_overrides(tiny())])
+    assert said.exit_code == 2
+    assert said.output == f"error: [Errno 21] Is a directory: '{folder / '.lock'}'\n"
 
 
 def test_other_versions_in_later_launches_are_recorded(tiny):

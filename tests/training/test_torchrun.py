@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import threading
 
 import pytest
 import torch.distributed as dist
 
 from tests.training import processes
-from tests.training.processes import ENVIRONMENT, command, epochs_of, finish, torchrun, wait_for
-from training.folder import prepare
+from tests.training.processes import ENVIRONMENT, command, epochs_of, torchrun, wait_for
+from training.folder import held, prepare
+from training.interrupt import Interrupted
 from training.launch import join, start
 
 
@@ -22,21 +25,15 @@ def said_by(*words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_run_under_way_is_held_and_one_rank_says_so(tiny):
-    config = tiny("teacher.epochs=4000", "compute.checkpoint_s=600")
-    folder = prepare(config)
-    process = processes.start(config, *torchrun(2))
-    wait_for(lambda: epochs_of(folder) >= 1, 60)
-    for fresh in (False, True):
-        with pytest.raises(ValueError, match="another command is at work"):
-            prepare(config, fresh)
-    code, said = said_by(*command(config, *torchrun(2)), "--fresh")
+def test_where_another_command_is_at_work_one_rank_says_so(tiny):
+    config = tiny()
+    with held(config) as folder:
+        (folder / "mark").touch()
+        code, said = said_by(*command(config, *torchrun(2)), "--fresh")
+        assert (folder / "mark").exists()
     assert code != 0
     assert said.count("error: ") == 1, said
-    assert "another command is at work" in said
-    process.send_signal(signal.SIGTERM)
-    assert "the same command goes on" in finish(process)
-    assert epochs_of(folder) >= 1
+    assert f"{folder}: another command is at work" in said
 
 
 def test_of_a_finished_run_and_of_a_bad_setting_one_rank_speaks(tiny):
@@ -70,3 +67,28 @@ def test_fresh_is_of_the_first_start_only(tiny, alone, restarts, kept):
     alone.setenv("TORCHELASTIC_RESTART_COUNT", restarts)
     assert join(config, True) == (folder, kept)
     assert (folder / "mark").exists() == kept
+
+
+def test_a_run_under_way_is_held(tiny, alone):
+    config = tiny("teacher.epochs=4000")
+    folder = prepare(config)
+    refused = []
+
+    def ask() -> None:
+        try:
+            wait_for(lambda: epochs_of(folder) >= 1, 60)
+            for fresh in (False, True):
+                with pytest.raises(ValueError, match="another command is at work"):
+                    prepare(config, fresh)
+                refused.append(fresh)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with pytest.raises(Interrupted):
+        join(config, False)
+    asking.join()
+    assert refused == [False, True]
+    assert epochs_of(folder) >= 1
+    assert prepare(config) == folder

@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -106,10 +106,11 @@ def timed(run: Run, name: str) -> Iterator[None]:
         yield
     finally:
         if run.world.main:
-            facts = json.loads((run.folder / "run.json").read_text())
-            spent = facts.setdefault("timings", {})
-            spent[name] = round(spent.get(name, 0) + time.monotonic() - started, 1)
-            write_atomic(run.folder / "run.json", json.dumps(facts, indent=1) + "\n")
+            with suppress(OSError):  # a full disk must not hide what ended the block
+                facts = json.loads((run.folder / "run.json").read_text())
+                spent = facts.setdefault("timings", {})
+                spent[name] = round(spent.get(name, 0) + time.monotonic() - started, 1)
+                write_atomic(run.folder / "run.json", json.dumps(facts, indent=1) + "\n")
 
 
 def slots_of(batch: int, proxy_share: float, groups: list[Group]) -> tuple[int, ...]:

@@ -1,11 +1,11 @@
-"""What our training loop costs over a bare PyTorch loop with the data already in memory.
+"""What our training loop costs over a bare PyTorch loop.
 
     python -m tests.bench loop
 
 The smoke recipe's network, 128x128, batches of 32, one thread. Ours reads shards, augments, clips,
-keeps the moving average and restores or saves checkpoints; the bare loop steps AdamW over ready
-tensors, or over the same stream, which leaves the loop alone. Timed from the fourth step's loss to the last one's, so neither start nor the epoch's end
-counts. The share of waiting is the time inside the stream's iterator.
+keeps the moving average and restores or saves checkpoints; the bare loop steps AdamW over the same
+stream, or over ready tensors. Timed from the fourth step's loss to the last one's, so neither start
+nor the epoch's end counts. The share of waiting is the time inside the stream's iterator.
 """
 
 from __future__ import annotations

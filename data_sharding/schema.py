@@ -231,32 +231,51 @@ PREDICTION_COLUMNS = {
     "key": "string",
     "patient": "string",
     "label": "Int64",  # missing where the cohort has no DXA
-    "logit": "float64",  # z(low bone mass) - z(normal), before calibration
     "probability": "float64",  # P(low bone mass), temperature-scaled on the tuning split
+}
+#: Whoever writes the file (a peer, a spreadsheet) may leave these out: they read as missing.
+OPTIONAL_PREDICTION_COLUMNS = {
+    "logit": "float64",  # z(low bone mass) - z(normal), before calibration
     "threshold": "float64",  # frozen on the tuning split
-    "age": "float64",
-    "sex": "string",
+    "age": "float64",  # years at the picture
+    "sex": "string",  # F or M
     "severity": "string",
     "lowest_t": "float64",
     "height_cm": "float64",
     "weight_kg": "float64",
+    "source": "string",  # the site
+    "vendor": "string",  # maker of the device
+    "fracture": "Int64",  # 1: follow-up ended with a first fracture, 0: it ended without one
+    "followup_days": "float64",  # from the picture to the fracture, or to when last seen
 }
+_MUST_HOLD = {"string": "text", "Int64": "whole numbers", "float64": "numbers"}
 
 
 def check_predictions(frame: pd.DataFrame, where: str = "predictions") -> pd.DataFrame:
     """Return `frame` with the contract's columns and dtypes, sorted by (model, key).
 
     Raises:
-        ValueError: a column is missing, a probability is not in [0, 1], or a (model, key) repeats.
+        ValueError: a column is missing or of another kind, a probability is not in [0, 1], or a
+            (model, key) repeats.
     """
     missing = [c for c in PREDICTION_COLUMNS if c not in frame]
     if missing:
         raise ValueError(f"{where}: columns missing: {', '.join(missing)}")
-    frame = frame.loc[:, list(PREDICTION_COLUMNS)].astype(PREDICTION_COLUMNS)
+    columns = PREDICTION_COLUMNS | OPTIONAL_PREDICTION_COLUMNS
+    nothing = pd.Series(float("nan"), frame.index)
+    typed = {}
+    for name, kind in columns.items():
+        try:
+            typed[name] = (frame[name] if name in frame else nothing).astype(kind)
+        except (TypeError, ValueError) as e:
+            raise ValueError(f"{where}: column {name} must hold {_MUST_HOLD[kind]}: {e}") from e
+    frame = pd.DataFrame(typed, frame.index)
     bad = ~frame["probability"].between(0, 1)
     if bad.any():
         keys = ", ".join(frame.loc[bad, "key"].head(3))
-        raise ValueError(f"{where}: {bad.sum()} probabilities are not in [0, 1], such as of {keys}")
+        raise ValueError(
+            f"{where}: {bad.sum()} probabilities are missing or not in [0, 1], such as of {keys}"
+        )
     if frame.duplicated(["model", "key"]).any():
         raise ValueError(f"{where}: a model has two predictions for one key")
     return frame.sort_values(["model", "key"], ignore_index=True)

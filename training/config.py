@@ -257,25 +257,6 @@ class Compute(Section):
         default=900, ge=10, description="no step for so long: stacks are printed, the worker ends"
     )
 
-    @model_validator(mode="after")
-    def _fits(self) -> Compute:
-        if self.min_workers and self.min_workers > self.workers:
-            raise ValueError(
-                f"compute.min_workers={self.min_workers} is above compute.workers={self.workers}"
-            )
-        if self.strategy == "single" and self.workers > 1 and self.launcher == "ray":
-            raise ValueError("compute.strategy=single is for one worker: set compute.workers=1")
-        if self.offload and self.strategy not in ("zero1", "zero2", "zero3"):
-            raise ValueError(
-                "compute.offload is ZeRO's: set compute.strategy=zero1, zero2 or zero3"
-            )
-        if self.channels_last and self.strategy.startswith("zero"):
-            raise ValueError(
-                "compute.channels_last=true: DeepSpeed takes no gradients in that order; set "
-                "compute.channels_last=false, or compute.strategy=ddp"
-            )
-        return self
-
 
 class Track(Section):
     """metrics.jsonl is always written; W&B is fed besides."""
@@ -320,17 +301,24 @@ class Config(Section):
         read = (self.paths.internal, self.paths.public)
         return REMOTE_SPREAD if any("://" in str(p) for p in read) else 0
 
-    def identity(self, manifests: Mapping[str, str]) -> str:
-        """SHA-256 over what decides the result: settings and manifest hashes, by name.
+    def decided(self) -> dict[str, Any]:
+        """The settings that decide the result, and no others; see the module's docstring.
 
-        A weights file counts by its hash, wherever it lies.
+        A weights file counts by its hash, wherever it lies. The teachers of ``student.teachers``
+        are left out: they count by their hashes, which may be gone where an old run is looked at.
         """
-        decided = self.model_dump(mode="json", exclude={"paths", "compute", "track"})
-        decided["data"]["spread"] = self.spread
+        tree = self.model_dump(mode="json", exclude={"paths", "compute", "track"})
+        tree["data"]["spread"] = self.spread
         if self.model.sha256:
-            decided["model"].pop("pretrained")
-        decided["student"]["teachers"] = [weights_sha256(p) for p in self.student.teachers]
-        text = canonical_json({"config": decided, "manifests": dict(manifests)})
+            tree["model"].pop("pretrained")
+        tree["student"].pop("teachers")
+        return tree
+
+    def identity(self, manifests: Mapping[str, str]) -> str:
+        """SHA-256 over what decides the result: settings, teachers and manifest hashes, by name."""
+        tree = self.decided()
+        tree["student"]["teachers"] = [weights_sha256(p) for p in self.student.teachers]
+        text = canonical_json({"config": tree, "manifests": dict(manifests)})
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_yaml(self) -> str:

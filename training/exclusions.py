@@ -13,7 +13,30 @@ if TYPE_CHECKING:
 
 
 def refuse(student: Student, compute: Compute) -> None:
-    """ValueError where no student can be trained like that."""
+    """ValueError where nothing can be trained like that."""
+    _refuse_compute(compute)
+    _refuse_student(student, compute)
+
+
+def _refuse_compute(compute: Compute) -> None:
+    if compute.min_workers and compute.min_workers > compute.workers:
+        raise ValueError(
+            f"compute.min_workers={compute.min_workers} is above compute.workers="
+            f"{compute.workers}: set it to that or less"
+        )
+    if compute.strategy == "single" and compute.workers > 1 and compute.launcher == "ray":
+        raise ValueError("compute.strategy=single is for one worker: set compute.workers=1")
+    zero = compute.strategy.startswith("zero")
+    if compute.offload and (not zero or compute.strategy == "zero0"):
+        raise ValueError("compute.offload is ZeRO's: set compute.strategy=zero1, zero2 or zero3")
+    if compute.channels_last and zero:
+        raise ValueError(
+            "compute.channels_last=true: DeepSpeed takes no gradients in that order; set "
+            "compute.channels_last=false, or compute.strategy=ddp"
+        )
+
+
+def _refuse_student(student: Student, compute: Compute) -> None:
     if student.teacher == "ema":
         if not student.ema:
             raise ValueError("student.teacher=ema is the weights' average: set student.ema above 0")

@@ -71,7 +71,7 @@ def held(config: Config, fresh: bool = False) -> Iterator[Path]:
         _point_latest_at(folder)
         write_atomic(folder / "config.yaml", config.to_yaml())
         facts = _facts(folder, config, identity, packs, before)
-        write_atomic(folder / "run.json", json.dumps(facts, indent=1) + "\n")
+        note(folder, **facts)
         yield folder
 
 
@@ -151,6 +151,12 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
+def note(folder: Path, **facts: Any) -> None:
+    """Add to ``run.json``, or change there. Rank 0 of the launch that holds the folder."""
+    text = json.dumps(read_facts(folder) | facts, indent=1)
+    write_atomic(folder / "run.json", text + "\n")
+
+
 def _checked(
     folder: Path, config: Config, identity: str, manifests: dict[str, str]
 ) -> dict[str, Any]:
@@ -204,14 +210,9 @@ def _news(config: Config, manifests: dict[str, str], stem: str) -> list[str]:
 
 
 def _decided(config: Config) -> dict[str, Any]:
-    """The settings that decide the result, by dotted name (as `Config.identity` takes them)."""
-    tree = config.model_dump(mode="json", exclude={"paths", "compute", "track"})
-    tree["data"]["spread"] = config.spread
-    if config.model.sha256:
-        tree["model"].pop("pretrained")
-    tree["student"].pop("teachers")  # these count by their hashes, which may be gone by now
+    """The settings that decide the result, by dotted name."""
     flat: dict[str, Any] = {}
-    for section, value in tree.items():
+    for section, value in config.decided().items():
         inner = value if isinstance(value, dict) else None
         flat |= {f"{section}.{k}": v for k, v in inner.items()} if inner else {section: value}
     return flat

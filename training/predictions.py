@@ -63,7 +63,7 @@ def _of(run: Run, name: str, cohort: str, data: ShardDataset) -> pd.DataFrame:
     temperature = json.loads((weights / "calibration.json").read_text())["temperature"]
     threshold = json.loads((weights / "operating_point.json").read_text())["threshold"]
     columns = ["key", "patient", "label", "age", "sex", "severity", "lowest_t"]
-    frame = data.index[[*columns, "height_cm", "weight_kg"]].copy()
+    frame = data.index[[*columns, "height_cm", "weight_kg", "source", "vendor"]].copy()
     return frame.assign(
         model=name,
         cohort=cohort,

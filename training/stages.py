@@ -9,7 +9,6 @@ student of each round is the next one's teacher (noisy student, Xie et al. 2020)
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,10 +18,12 @@ import numpy as np
 import torch
 
 from data_sharding.reader import ShardDataset
-from data_sharding.schema import CLASSES, write_atomic
+from data_sharding.schema import CLASSES
 from training import pseudo
 from training.config import Config
+from training.folder import note, read_facts
 from training.learn import Run, labels, learn
+from training.memory import keep_freed
 from training.packs import same_as_before
 from training.predictions import predictions
 from training.stream import Group
@@ -43,6 +44,7 @@ def run(
         ValueError: a dataset was packed again since the run began, or something else that a user
             can put right.
     """
+    keep_freed()
     torch.use_deterministic_algorithms(True, warn_only=world.device.type == "cuda")
     train, tune = (
         same_as_before(folder, ShardDataset(config.paths.internal, split))
@@ -82,7 +84,8 @@ def run(
         teacher = student
     with timed(this, "predictions"):
         predictions(this)
-    world.on_main(lambda: _finish(folder, world))
+    where = {"workers": world.size, "device": world.device.type}
+    world.on_main(lambda: note(folder, world=where, complete=True))
 
 
 def student_seed(seed: int, place: str) -> int:
@@ -107,10 +110,9 @@ def timed(run: Run, name: str) -> Iterator[None]:
     finally:
         if run.world.main:
             with suppress(OSError):  # a full disk must not hide what ended the block
-                facts = json.loads((run.folder / "run.json").read_text())
-                spent = facts.setdefault("timings", {})
-                spent[name] = round(spent.get(name, 0) + time.monotonic() - started, 1)
-                write_atomic(run.folder / "run.json", json.dumps(facts, indent=1) + "\n")
+                spent = read_facts(run.folder).get("timings", {})
+                seconds = spent.get(name, 0) + time.monotonic() - started
+                note(run.folder, timings=spent | {name: round(seconds, 1)})
 
 
 def slots_of(batch: int, proxy_share: float, groups: list[Group]) -> tuple[int, ...]:
@@ -164,11 +166,3 @@ def proxies(run: Run, name: str, teacher: str, labelled: Group) -> list[Group]:
     kept = [np.flatnonzero(decided["decision"] == c) for c in CLASSES]
     groups = [Group(public, rows, np.full(len(rows), label)) for label, rows in enumerate(kept)]
     return [g for g in groups if len(g.rows)]
-
-
-def _finish(folder: Path, world: World) -> None:
-    path = folder / "run.json"
-    facts = json.loads(path.read_text())
-    facts["world"] = {"workers": world.size, "device": world.device.type}
-    facts["complete"] = True
-    write_atomic(path, json.dumps(facts, indent=1) + "\n")

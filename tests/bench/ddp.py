@@ -30,8 +30,10 @@ def work(pack: str, rank: int, size: int, port: int, marks) -> None:
     torch.set_num_threads(1)
     from tests.bench.loop import Marked, fit_once, stage_of, stream_of
     from training.config import Model
+    from training.memory import keep_freed
     from training.world import alone, join_torchrun
 
+    keep_freed()
     world, batch = join_torchrun() if size > 1 else alone(), BATCH * size
     task, stream = Marked(wall=True), stream_of(Path(pack), SIZE, batch, "weak", world)
     model = Model(name="convnext_atto", pretrained="none")

@@ -23,6 +23,7 @@ from tests.bench.harness import Row, alternate, clock, number
 from tests.conftest import pack_pictures
 from training.checkpoint import save_weights
 from training.config import Model, Student
+from training.memory import keep_freed
 from training.models import build
 from training.preprocess import Preprocessor
 from training.stream import Group, Stream
@@ -67,6 +68,7 @@ def trainer(
 
 
 def run(folder: Path) -> list[Row]:
+    keep_freed()  # as a run does: for all sides
     rows = []
     for name, steps in STEPS.items():
         n = BATCH * steps

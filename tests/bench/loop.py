@@ -29,6 +29,7 @@ from training.batch import Batch
 from training.checkpoint import Checkpoints
 from training.config import Compute, Model, Stage
 from training.loop import fit
+from training.memory import keep_freed
 from training.models import build
 from training.pace import Pace
 from training.preprocess import Preprocessor
@@ -121,6 +122,7 @@ def bare(batches: Iterable[tuple[torch.Tensor, torch.Tensor]], stage: Stage) -> 
 
 
 def run(folder: Path) -> list[Row]:
+    keep_freed()  # as a run does: for all sides
     pack = pack_pictures(folder / "pack", "pack", "internal", {"train": BATCH * STEPS}, SIZE)
     rows = []
     for kind in ("weak", "strong"):

@@ -169,8 +169,8 @@ def test_missing_facts_about_people_are_levels_not_losses(frame):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"probability": np.nan}, r"800 probabilities are not in \[0, 1\]"),
-        ({"probability": 1.5}, "probabilities are not in"),
+        ({"probability": np.nan}, r"800 probabilities are missing or not in \[0, 1\]"),
+        ({"probability": 1.5}, "probabilities are missing or not in"),
         ({"cohort": "there"}, "also holds rows of there"),
         ({"label": 2}, "labels must be 0, 1"),
         ({"key": "same"}, "two predictions for one key"),
@@ -185,8 +185,18 @@ def test_refuses_what_breaks_the_contract(frame, change, message):
 
 
 def test_missing_columns_are_named(frame):
-    with pytest.raises(ValueError, match="columns missing: patient, sex"):
-        evaluate_cohort(frame.drop(columns=["patient", "sex"]), "here", QUICK)
+    with pytest.raises(ValueError, match="columns missing: patient, label"):
+        evaluate_cohort(frame.drop(columns=["patient", "sex", "label"]), "here", QUICK)
+
+
+def test_a_spreadsheet_of_scores_and_labels_is_enough(frame, found):
+    few = frame[["model", "cohort", "key", "patient", "label", "probability"]]
+    m = evaluate_cohort(few, "here", QUICK).models[0]
+    assert m.overall.auroc == found.models[0].overall.auroc
+    assert m.overall.sensitivity.undefined == "no threshold was frozen for this model"
+    assert m.severities == ()
+    with pytest.raises(ValueError, match="column label must hold whole numbers"):
+        evaluate_cohort(few.assign(label=few["label"] / 2), "here", QUICK)
 
 
 def test_same_predictions_same_bytes_in_any_order(frame, found):

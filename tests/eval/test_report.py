@@ -138,7 +138,7 @@ def test_names_are_text_not_markup(hostile):
         "undefined: nobody with a label (40 pictures without a reference)",
         "every prediction is the same",
         "cohorts/broken/predictions.parquet: not a readable parquet file",
-        "cohorts/nan/predictions.parquet: 80 probabilities are not in [0, 1]",
+        "cohorts/nan/predictions.parquet: 80 probabilities are missing or not in [0, 1]",
         "pseudo_labels.parquet: columns missing: age, decision",
         "run.json gives no path for it",
     ],

@@ -7,12 +7,11 @@ teachers again; `everything` takes these too.
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 from data_sharding.private import only_one
-from data_sharding.schema import write_atomic
+from training.folder import note, read_facts
 
 #: What of a run comes from its proxy labels. The rest (teacher, settings, W&B's own files) is left.
 LEARNT = ("student", "round-*/student", "cohorts", "report")
@@ -54,12 +53,9 @@ def undo(run: Path, everything: bool = False) -> list[Path]:
     with only_one(run):
         gone = to_undo(run, everything)
         if gone:
-            path = run / "run.json"
-            facts = json.loads(path.read_text())
-            spent = facts.get("timings", {})
-            facts["timings"] = {k: v for k, v in spent.items() if k == "teacher"}
-            facts["complete"] = False
-            write_atomic(path, json.dumps(facts, indent=1) + "\n")
+            spent = read_facts(run).get("timings", {})
+            kept = {k: v for k, v in spent.items() if k == "teacher"}
+            note(run, timings=kept, complete=False)
         for one in gone:
             if one.is_dir() and not one.is_symlink():
                 shutil.rmtree(one)

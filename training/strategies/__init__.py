@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from training.config import Config, Stage
@@ -122,3 +123,17 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
     if wanted and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise ValueError("precision=bf16, but this GPU has none; set precision=float32")
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted)
+
+
+def buffers_of_rank_0(model: nn.Module, world: World) -> dict[str, torch.Tensor]:
+    """By name, on every rank: each rank's batch norms have seen its own samples only."""
+    if world.size > 1:
+        for buffer in model.buffers():
+            dist.broadcast(buffer, src=0)
+    return dict(model.named_buffers())
+
+
+def add(sums: dict[str, torch.Tensor], losses: dict[str, torch.Tensor]) -> None:
+    """A micro-batch's losses onto those of the step so far, detached."""
+    for name, value in losses.items():
+        sums[name] = sums[name] + value.detach() if name in sums else value.detach()

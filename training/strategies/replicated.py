@@ -6,13 +6,12 @@ import warnings
 from contextlib import nullcontext
 
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.config import Compute, Stage
 from training.optim import adamw
-from training.strategies import Batch, Task, autocast
+from training.strategies import Batch, Task, add, autocast, buffers_of_rank_0
 from training.world import World
 
 
@@ -68,8 +67,7 @@ class Replicated:
                 with self.autocast:
                     losses = task.loss(self.call, part)
                 (losses["loss"] * scale).backward()
-            for name, value in losses.items():
-                sums[name] = sums[name] + value.detach() if name in sums else value.detach()
+            add(sums, losses)
         return sums
 
     def _settle(self, task: Task, batch: Batch) -> None:
@@ -100,11 +98,8 @@ class Replicated:
         return parts
 
     def buffers(self) -> dict[str, torch.Tensor]:
-        """See `Strategy`. Each rank's batch norms have seen its own samples only."""
-        if self.world.size > 1:
-            for buffer in self.model.buffers():
-                dist.broadcast(buffer, src=0)
-        return dict(self.model.named_buffers())
+        """See `Strategy`."""
+        return buffers_of_rank_0(self.model, self.world)
 
     def optimizer_state(self) -> dict[str, torch.Tensor]:
         """See `Strategy`."""

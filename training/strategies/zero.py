@@ -34,7 +34,7 @@ from torch import nn
 
 from training.config import Compute, Stage
 from training.optim import adamw
-from training.strategies import Batch, Task, autocast
+from training.strategies import Batch, Task, add, autocast, buffers_of_rank_0
 from training.strategies.shares import Piece, apart, together
 from training.tracking import say
 from training.world import World
@@ -137,8 +137,7 @@ class Zero:
             with self.autocast:
                 losses = task.loss(self.engine, part)
             self.engine.backward(losses["loss"] * scale)
-            for name, value in losses.items():
-                sums[name] = sums[name] + value.detach() if name in sums else value.detach()
+            add(sums, losses)
         if self.number == 0:  # DeepSpeed would clip, and keep the norm to itself
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.stage.clip)
             self.engine.step()
@@ -179,11 +178,8 @@ class Zero:
         ]
 
     def buffers(self) -> dict[str, torch.Tensor]:
-        """See `Strategy`. Each rank's batch norms have seen its own samples only."""
-        if self.world.size > 1:
-            for buffer in self.model.buffers():
-                dist.broadcast(buffer, src=0)
-        return dict(self.model.named_buffers())
+        """See `Strategy`."""
+        return buffers_of_rank_0(self.model, self.world)
 
     def optimizer_state(self) -> dict[str, torch.Tensor]:
         """See `Strategy`; on every rank. Empty before the first step."""

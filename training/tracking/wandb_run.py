@@ -7,6 +7,7 @@ step that is done again after a restart gives the numbers it gave before.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,13 @@ class WandbRun:
 
 
 def kept(identity: Identity, kind: str = "offline-run") -> list[Path]:
-    """The folders of this run that the library has left below ``wandb/``."""
-    return sorted((identity.folder / "wandb").glob(f"{kind}-*-{identity.id}"))
+    """The folders of this run that the library has left below ``wandb/``.
+
+    Of two begun in one second the library numbers the second one: ``...-ID-1``.
+    """
+    name = re.compile(rf"{kind}-\d{{8}}_\d{{6}}-{re.escape(identity.id)}(-\d+)?")
+    below = (identity.folder / "wandb").glob(f"{kind}-*")
+    return sorted(p for p in below if name.fullmatch(p.name))
 
 
 def remove(identity: Identity, kind: str = "offline-run") -> None:

@@ -247,6 +247,7 @@ OPTIONAL_PREDICTION_COLUMNS = {
     "vendor": "string",  # maker of the device
     "fracture": "Int64",  # 1: follow-up ended with a first fracture, 0: it ended without one
     "followup_days": "float64",  # from the picture to the fracture, or to when last seen
+    **{f"risk_{y}y": "float64" for y in (1, 2, 3, 5)},  # P(fracture within y years of 365 days)
 }
 _MUST_HOLD = {"string": "text", "Int64": "whole numbers", "float64": "numbers"}
 

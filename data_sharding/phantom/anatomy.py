@@ -69,21 +69,31 @@ def frontal(
         np.asarray(cv2.resize(field, (grid.columns, grid.rows)), np.float32)
         for field in soft.body(build, habitus, *grid.halved().axes(habitus.shift))
     )
+    lung = frontal_lung(build, habitus, grid, findings)
+    air = (1 - LUNG_DENSITY) * lung + soft.gas(build, habitus, x, y)
+    bone = bone_path(build, latent, habitus, grid, origin, np.radians(habitus.rotation))
+    flesh = np.maximum(lean - air, np.minimum(lean, 12)) - bone
+    return Paths(np.maximum(flesh, 0), whole - lean, bone)
+
+
+def frontal_lung(
+    build: Build, habitus: soft.Habitus, grid: Grid, findings: Findings = NOTHING
+) -> Field:
+    """Path of aerated lung (mm) in a PA or AP view: without heart, vessels and findings."""
+    x, y = grid.axes(habitus.shift)
     lung = soft.lungs(build, habitus, x, y)
     if findings.effusion:
         side = np.sign(findings.effusion)
         level = habitus.dome + 30 - abs(findings.effusion) - 0.004 * (np.abs(x) - 40) ** 2
         lung *= 1 - 0.9 * (x * side > 0) * np.clip((y - level) / 12, 0, 1)
     lung -= np.minimum(soft.heart(build, habitus, x, y), lung)
+    origin = (float(x[0, 0]), float(y[0, 0]))
     blood = soft.vessels(build, habitus, lung.shape, origin, grid.pitch)
     for spot, density in ((findings.nodule, 1.0), (findings.haze, 0.35)):
         if spot:
             blood += density * soft.ball(x, y, spot[0], spot[1], *(spot[2],) * 3)
     lung -= np.minimum(blood, 0.85 * lung)
-    air = (1 - LUNG_DENSITY) * lung + soft.gas(build, habitus, x, y)
-    bone = bone_path(build, latent, habitus, grid, origin, np.radians(habitus.rotation))
-    flesh = np.maximum(lean - air, np.minimum(lean, 12)) - bone
-    return Paths(np.maximum(flesh, 0), whole - lean, bone)
+    return lung
 
 
 def lateral(build: Build, habitus: soft.Habitus, latent: float, grid: Grid) -> Paths:
@@ -91,14 +101,20 @@ def lateral(build: Build, habitus: soft.Habitus, latent: float, grid: Grid) -> P
     x, y = grid.axes(habitus.shift)
     origin = (float(x[0, 0]), float(y[0, 0]))
     trunk = soft.ball(x, y, 5, build.top + 220, 128 * habitus.deep, 330, 165 * habitus.wide)
+    lung = lateral_lung(build, habitus, grid)
+    bone = bone_path(build, latent, habitus, grid, origin, np.pi / 2)
+    flesh = np.maximum(trunk - (1 - LUNG_DENSITY) * lung, np.minimum(trunk, 20)) - bone
+    return Paths(np.maximum(0.9 * flesh, 0), 0.1 * trunk, np.where(trunk > 0, bone, 0))
+
+
+def lateral_lung(build: Build, habitus: soft.Habitus, grid: Grid) -> Field:
+    """Path of aerated lung (mm) in a left lateral view: without the heart."""
+    x, y = grid.axes(habitus.shift)
     chest = soft.ball(x, y, 2, habitus.dome - 110, 88 * build.deep, 150, 112 * build.wide)
     dome = habitus.dome - 6 + 0.006 * np.maximum(x + 20, 0) ** 2
     chest *= np.clip(0.5 + (dome - y) / 4, 0, 1)
     core = soft.ball(x, y, -28, habitus.dome - 44, 50 * habitus.heart, 54 * habitus.heart, 62)
-    lung = chest - np.minimum(core, chest)
-    bone = bone_path(build, latent, habitus, grid, origin, np.pi / 2)
-    flesh = np.maximum(trunk - (1 - LUNG_DENSITY) * lung, np.minimum(trunk, 20)) - bone
-    return Paths(np.maximum(0.9 * flesh, 0), 0.1 * trunk, np.where(trunk > 0, bone, 0))
+    return chest - np.minimum(core, chest)
 
 
 def bone_path(

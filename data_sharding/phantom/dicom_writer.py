@@ -71,6 +71,11 @@ def uid(*parts: object) -> UID:
     return UID(f"2.25.{int.from_bytes(digest[:15], 'big')}")
 
 
+def image_uid(who: Identity) -> UID:
+    """The picture's SOP Instance UID."""
+    return uid(who.world, who.accession, who.series, "image")
+
+
 def write_radiograph(
     path: Path, pixels: np.ndarray, room: Room, pitch: float, who: Identity
 ) -> None:
@@ -113,7 +118,7 @@ def _equipment(ds: Dataset, room: Room, who: Identity) -> None:
     ds.SOPClassUID = (
         DigitalXRayImageStorageForPresentation if dx else ComputedRadiographyImageStorage
     )
-    ds.SOPInstanceUID = uid(who.world, who.accession, who.series, "image")
+    ds.SOPInstanceUID = image_uid(who)
     ds.SeriesInstanceUID = uid(who.world, who.accession, who.series)
     ds.Modality = room.modality
     ds.SeriesNumber, ds.InstanceNumber = who.series, 1

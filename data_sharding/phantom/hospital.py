@@ -93,9 +93,17 @@ def _write_dicom(job: Job, story: Story, shot: Shot) -> tuple[Path, Picture, str
     )
     folder = job.out / job.site.name / "dicom" / story.patient_id / f"{shot.day:%Y%m%d}"
     path = folder / f"SE{shot.series:02d}_IM01.dcm"
+    pixels = stored_values(picture.linear, picture.toned, picture.room)
+    who = identity(job, story, shot)
+    write_radiograph(path, pixels, picture.room, picture.grid.pitch, who)
+    return path, picture, ""
+
+
+def identity(job: Job, story: Story, shot: Shot) -> Identity:
+    """What the header of a radiograph says of who and when."""
     minute = (story.index * 37 + shot.study * 101) % 540  # between 8:00 and 17:00
     clock = timedelta(hours=8, minutes=minute, seconds=(story.index * 13) % 60)
-    who = Identity(
+    return Identity(
         world=f"{job.seed}/{job.size}/{job.site.name}",
         patient_id=story.patient_id,
         name=story.name,
@@ -110,9 +118,6 @@ def _write_dicom(job: Job, story: Story, shot: Shot) -> tuple[Path, Picture, str
         series=shot.series,
         view=shot.view,
     )
-    pixels = stored_values(picture.linear, picture.toned, picture.room)
-    write_radiograph(path, pixels, picture.room, picture.grid.pitch, who)
-    return path, picture, ""
 
 
 def _write_public(job: Job, story: Story, shot: Shot) -> tuple[Path, Picture, str]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from data_sharding.phantom.anatomy import NOTHING, Findings, Grid, frontal, lateral
 from data_sharding.phantom.projection import expose
-from data_sharding.phantom.skeleton import draw_build
-from data_sharding.phantom.softparts import draw_habitus
+from data_sharding.phantom.skeleton import Build, draw_build
+from data_sharding.phantom.softparts import Habitus, draw_habitus
 from data_sharding.phantom.stories import Shot, Story, stream
 from data_sharding.phantom.strokes import Field
 from data_sharding.phantom.vendors import Room, Site, grey
@@ -53,15 +53,8 @@ def render(
         findings: what else to draw.
         heart: ratio of the heart's size to the patient's.
     """
-    which = (shot.study, shot.series)
-    build = draw_build(
-        stream(seed, site, story.index, 1), story.height_cm, story.bmi, story.sex == "F"
-    )
-    position = stream(seed, site, story.index, 2, *which)
-    habitus = draw_habitus(
-        position, build, story.bmi, story.age, story.sex == "F", shot.view, heart
-    )
-    noise = stream(seed, site, story.index, 3, *which)
+    build, habitus = stand(story, shot, site, seed, heart)
+    noise = stream(seed, site, story.index, 3, shot.study, shot.series)
     room = site.rooms[shot.room]
     grid = room.grid(size)
     latent = story.latent_on(shot.day) if latent is None else latent
@@ -76,6 +69,16 @@ def render(
     for field in (linear, toned):
         stamp(field, grid.pitch, token)
     return Picture(linear, toned, grid, room, token)
+
+
+def stand(
+    story: Story, shot: Shot, site: Site, seed: int, heart: float = 1.0
+) -> tuple[Build, Habitus]:
+    """The skeleton and soft parts of a patient, as they stand for a radiograph; as `render`."""
+    female = story.sex == "F"
+    build = draw_build(stream(seed, site, story.index, 1), story.height_cm, story.bmi, female)
+    position = stream(seed, site, story.index, 2, shot.study, shot.series)
+    return build, draw_habitus(position, build, story.bmi, story.age, female, shot.view, heart)
 
 
 def draw_token(story: Story, shot: Shot, site: Site, seed: int, confounder: float) -> bool:

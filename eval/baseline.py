@@ -1,12 +1,18 @@
-"""Who was studied: the baseline table of one cohort, one row of facts per patient."""
+"""Who was studied: Table 1 of one cohort, one row of facts per patient.
+
+Normal and low bone mass are set side by side with the tests that such tables use: Welch's t for
+means, Pearson's chi-squared (without Yates) for shares, and standardised differences, which do not
+grow with the number of patients. No p is corrected: the table describes, it proves nothing.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_sharding.schema import SEVERITIES, Strict
-from eval.frames import Column, Frame
-from eval.subgroups import AGE_BANDS, age_band
+from eval.frames import Frame
+from eval.subgroups.levels import Levels, bmi, levels
 
 
 class Quantity(Strict):
@@ -17,24 +23,116 @@ class Quantity(Strict):
     sd: float | None
 
 
+class Contrast(Strict):
+    """Normal against low bone mass; None where `undefined` says why.
+
+    - test: "Welch t" or "Pearson chi-squared"; statistic, df and two-sided p are its own.
+    - smd: standardised mean difference, low bone mass minus normal, in standard deviations; of
+      shares the multinomial one (Yang & Dalton, SAS Global Forum 2012), which has no sign.
+    - note: what to doubt, such as expected counts below 5.
+    """
+
+    test: str
+    statistic: float | None = None
+    df: float | None = None
+    p: float | None = None
+    smd: float | None = None
+    undefined: str | None = None
+    note: str | None = None
+
+
+class Measure(Strict):
+    """One row of means: of everybody, and of those with each label."""
+
+    name: str
+    unit: str
+    everybody: Quantity
+    normal: Quantity
+    low_bone_mass: Quantity
+    contrast: Contrast
+
+
+class Level(Strict):
+    """Patients at one level; all None where kept back (`Settings.smallest_group`)."""
+
+    level: str
+    everybody: int | None
+    normal: int | None
+    low_bone_mass: int | None
+
+
+class Split(Strict):
+    """One characteristic with levels; those not known are the level "unknown", and not tested."""
+
+    name: str
+    levels: tuple[Level, ...]
+    contrast: Contrast
+
+
 class Baseline(Strict):
-    """Counts and means over patients; a patient's first key speaks for the patient."""
+    """Patients, each counted once; a patient's first key speaks for the patient.
+
+    - measures: age, height, weight, BMI, lowest T-score; those that are known of somebody.
+    - splits: sex, age, BMI, severity, site, vendor; those that are known of somebody.
+    """
 
     pictures: int
     patients: int
-    women: int
-    men: int
-    sex_unknown: int
-    age_years: Quantity
-    age_bands: dict[str, int]
-    height_cm: Quantity
-    weight_kg: Quantity
-    bmi: Quantity
-    lowest_t: Quantity
     normal: int
     low_bone_mass: int
     unlabelled: int
-    severities: dict[str, int]
+    measures: tuple[Measure, ...] = ()
+    splits: tuple[Split, ...] = ()
+
+    def measure(self, name: str) -> Quantity:
+        """Everybody's mean and SD by name, of nobody where it is not known."""
+        found = [m.everybody for m in self.measures if m.name == name]
+        return found[0] if found else Quantity(known=0, mean=None, sd=None)
+
+    def counts(self, name: str) -> dict[str, int | None]:
+        """Everybody's counts by level; {} where the characteristic is not known."""
+        return {r.level: r.everybody for s in self.splits if s.name == name for r in s.levels}
+
+    @property
+    def women(self) -> int | None:  # noqa: D102
+        return self.counts("sex").get("women", 0)
+
+    @property
+    def men(self) -> int | None:  # noqa: D102
+        return self.counts("sex").get("men", 0)
+
+    @property
+    def sex_unknown(self) -> int:  # noqa: D102
+        return self.counts("sex").get("unknown") or 0
+
+    @property
+    def age_bands(self) -> dict[str, int]:  # noqa: D102
+        return {k: v or 0 for k, v in self.counts("age").items()}
+
+    @property
+    def severities(self) -> dict[str, int]:  # noqa: D102
+        known = self.counts("severity")
+        return {s: known.get(s) or 0 for s in SEVERITIES}
+
+    @property
+    def age_years(self) -> Quantity:  # noqa: D102
+        return self.measure("age")
+
+    @property
+    def height_cm(self) -> Quantity:  # noqa: D102
+        return self.measure("height")
+
+    @property
+    def weight_kg(self) -> Quantity:  # noqa: D102
+        return self.measure("weight")
+
+    @property
+    def bmi(self) -> Quantity:  # noqa: D102
+        return self.measure("BMI")
+
+    @property
+    def lowest_t(self) -> Quantity:  # noqa: D102
+        return self.measure("lowest T-score")
 
 
 def baseline(frame: Frame) -> Baseline:
@@ -45,30 +143,60 @@ def baseline(frame: Frame) -> Baseline:
     """
     pictures = frame.drop_duplicates("key").sort_values("key")
     people = pictures.drop_duplicates("patient")
-    metres = people["height_cm"] / 100
-    bands = age_band(people["age"]).value_counts()
-    names = [*AGE_BANDS, *(b for b in ("under 50", "unknown") if b in bands)]
+    sides = (
+        (people["label"] == 0).to_numpy(bool, na_value=False),
+        (people["label"] == 1).to_numpy(bool, na_value=False),
+    )
+    measures = {
+        ("age", "years"): people["age"],
+        ("height", "cm"): people["height_cm"],
+        ("weight", "kg"): people["weight_kg"],
+        ("BMI", "kg/m²"): bmi(people),
+        ("lowest T-score", "SD"): people["lowest_t"],
+    }
     return Baseline(
         pictures=len(pictures),
         patients=len(people),
-        women=int((people["sex"] == "F").sum()),
-        men=int((people["sex"] == "M").sum()),
-        sex_unknown=int((~people["sex"].isin(["F", "M"])).sum()),
-        age_years=_quantity(people["age"]),
-        age_bands={name: int(bands.get(name, 0)) for name in names},
-        height_cm=_quantity(people["height_cm"]),
-        weight_kg=_quantity(people["weight_kg"]),
-        bmi=_quantity(people["weight_kg"] / (metres * metres)),
-        lowest_t=_quantity(people["lowest_t"]),
-        normal=int((people["label"] == 0).sum()),
-        low_bone_mass=int((people["label"] == 1).sum()),
+        normal=int(sides[0].sum()),
+        low_bone_mass=int(sides[1].sum()),
         unlabelled=int(people["label"].isna().sum()),
-        severities={s: int((people["severity"] == s).sum()) for s in SEVERITIES},
+        measures=tuple(
+            _measure(*name, values, sides)
+            for name, column in measures.items()
+            if np.isfinite(values := column.to_numpy(float, na_value=np.nan)).any()
+        ),
+        splits=tuple(_split(s, sides) for s in levels(people) if s.known),
     )
 
 
-def _quantity(column: Column) -> Quantity:
-    values = column.to_numpy(float, na_value=np.nan)
+Sides = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+
+
+def _measure(name: str, unit: str, values: NDArray[np.float64], sides: Sides) -> Measure:
+    each = [_quantity(values[rows]) for rows in sides]
+    return Measure(
+        name=name,
+        unit=unit,
+        everybody=_quantity(values),
+        normal=each[0],
+        low_bone_mass=each[1],
+        contrast=Contrast(test="Welch t"),
+    )
+
+
+def _split(split: Levels, sides: Sides) -> Split:
+    of = split.of.to_numpy()
+    rows = []
+    for level in split.names:
+        here = of == level
+        counts = [int(x.sum()) for x in (here, here & sides[0], here & sides[1])]
+        rows.append(
+            Level(level=level, everybody=counts[0], normal=counts[1], low_bone_mass=counts[2])
+        )
+    return Split(name=split.name, levels=tuple(rows), contrast=Contrast(test="Pearson chi-squared"))
+
+
+def _quantity(values: NDArray[np.float64]) -> Quantity:
     values = values[np.isfinite(values)]
     return Quantity(
         known=values.size,

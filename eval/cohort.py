@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from data_sharding.schema import Strict, check_predictions
 from eval.baseline import Baseline, baseline
@@ -19,24 +20,41 @@ from eval.bootstrap import PatientDraws
 from eval.compare import Difference, differences
 from eval.frames import Frame
 from eval.intervals import Method
+from eval.net_benefit import DecisionCurve, decision_curve
 from eval.performance import Cases, Performance, performance
 from eval.reliability import Calibration, calibration
+from eval.spectrum import Spectrum
 from eval.subgroups import SeverityBand, Subgroup, by_severity, by_sex_and_age
 
-METRICS_FORMAT = "osteoray-metrics/1"
+METRICS_FORMAT = "osteoray-metrics/2"
 
 
 class Settings(Strict):
-    """What decides the numbers besides the predictions."""
+    """What decides the numbers besides the predictions.
 
-    draws: int = 1000
-    seed: int = 0
-    confidence: float = 0.95
+    - draws, seed: of the resampled patients. confidence: of every interval, two-sided.
+    - proportions: kind of binomial interval.
+    - smallest_group: a subgroup of fewer patients is kept back, its size too; and with it the next
+      smallest group, where the hidden ones could be had by subtraction (`eval.subgroups`).
+    - smallest_class: with fewer patients of either class a subgroup's ranking is not stated.
+    """
+
+    draws: int = Field(1000, ge=1, le=100_000)
+    seed: int = Field(0, ge=0)
+    confidence: float = Field(0.95, gt=0, lt=1)
     proportions: Method = "wilson"
+    smallest_group: int = Field(5, ge=1)
+    smallest_class: int = Field(10, ge=2)
 
 
 class ModelMetrics(Strict):
-    """One model on one cohort; `severities` is empty where the cohort states none."""
+    """One model on one cohort.
+
+    - severities: empty where the cohort states none.
+    - subgroups: by one characteristic and by two; `comparisons` is how many of their gaps were
+      tested, which the corrected p values allow for.
+    - confounding, fracture: None where the predictions do not hold what they need.
+    """
 
     model: str
     threshold: float | None
@@ -45,16 +63,21 @@ class ModelMetrics(Strict):
     calibration: Calibration
     subgroups: tuple[Subgroup, ...]
     severities: tuple[SeverityBand, ...]
+    comparisons: int
+    decision: DecisionCurve
+    confounding: None = None
+    fracture: None = None
 
 
 class Metrics(Strict):
     """The content of metrics.json."""
 
-    format: Literal["osteoray-metrics/1"] = METRICS_FORMAT
+    format: Literal["osteoray-metrics/2"] = METRICS_FORMAT
     cohort: str
     predictions_sha256: str
     settings: Settings
     baseline: Baseline
+    spectrum: Spectrum | None
     models: tuple[ModelMetrics, ...]
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
@@ -104,6 +127,7 @@ def evaluate_cohort(
         predictions_sha256=predictions_sha256,
         settings=settings,
         baseline=baseline(frame),
+        spectrum=None,
         models=tuple(models),
         differences=differences(paired),
         notes=tuple(_notes(frame)),
@@ -119,6 +143,8 @@ def _model(name: str, unlabelled: int, labelled: Frame, cases: Cases) -> ModelMe
         calibration=calibration(cases),
         subgroups=by_sex_and_age(labelled, cases),
         severities=by_severity(labelled, cases),
+        comparisons=0,
+        decision=decision_curve(cases),
     )
 
 

@@ -7,44 +7,13 @@ listed with its count and its reason rather than left out.
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
-from data_sharding.schema import SEVERITIES, Strict
-from eval.estimate import Estimate, undefined
-from eval.frames import Column, Frame
-from eval.performance import Cases, Performance, performance, ranking, share
-
-#: Name -> (youngest, oldest) in completed years, both included.
-AGE_BANDS = {"50-54": (50, 54), "55-59": (55, 59), "60-64": (60, 64), "≥65": (65, 200)}
-SEXES = {"F": "women", "M": "men"}
-
-
-class Subgroup(Strict):
-    """Performance among the rows where `by` is `level`."""
-
-    by: str
-    level: str
-    performance: Performance
-
-
-class SeverityBand(Strict):
-    """One severity: how many were called rightly, and AUROC of this band against all normals."""
-
-    level: str
-    n: int
-    patients: int
-    accuracy: Estimate
-    auroc_against_normal: Estimate
-
-
-def age_band(age: Column) -> Column:
-    """The band of each age in years, by completed years; 'under 50' and 'unknown' are bands too."""
-    years: Column = np.floor(age.astype(float))
-    band = pd.Series("unknown", index=age.index, dtype=object)
-    band[years < 50] = "under 50"
-    for name, (low, high) in AGE_BANDS.items():
-        band[years.between(low, high)] = name
-    return band
+from data_sharding.schema import SEVERITIES
+from eval.estimate import undefined
+from eval.frames import Frame
+from eval.performance import Cases, performance, ranking, share
+from eval.subgroups.levels import AGE_BANDS, SEXES, age_band
+from eval.subgroups.shapes import SeverityBand, Subgroup
 
 
 def by_sex_and_age(frame: Frame, cases: Cases) -> tuple[Subgroup, ...]:

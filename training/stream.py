@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -123,25 +124,46 @@ class Stream:
         self.steps_per_epoch = order.steps_per_epoch(self.plan)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from step `start` on, on the world's device."""
+        """The batches of an epoch from step `start` on, on the world's device.
+
+        They are made ahead: by loader workers, or without any by a thread, one while the last one
+        is learnt from.
+        """
+        rank, size = self.world.rank, self.world.size
+        at = [(epoch, step, rank, size) for step in range(start, self.steps_per_epoch)]
+        for drawn in self._by_workers(at) if self.loader_workers else self._by_a_thread(at):
+            batch = self._finish(drawn)
+            if self.served:
+                self._note(drawn, self.served)
+            yield batch
+
+    def _by_workers(self, at: list[At]) -> Iterator[_Drawn]:
         if self._loader is None:
             self._loader = DataLoader(
                 _Batches(self),
                 batch_size=None,
                 sampler=self._steps,
                 num_workers=self.loader_workers,
-                multiprocessing_context="spawn" if self.loader_workers else None,
-                persistent_workers=self.loader_workers > 0,
+                multiprocessing_context="spawn",
+                persistent_workers=True,
                 worker_init_fn=_apart,
                 pin_memory=self.world.device.type == "cuda",
             )
-        rank, size = self.world.rank, self.world.size
-        self._steps.at = [(epoch, step, rank, size) for step in range(start, self.steps_per_epoch)]
-        for drawn in self._loader:
-            batch = self._finish(drawn)
-            if self.served:
-                self._note(drawn, self.served)
-            yield batch
+        self._steps.at = at
+        yield from self._loader
+
+    def _by_a_thread(self, at: list[At]) -> Iterator[_Drawn]:
+        with ThreadPoolExecutor(1, "batches") as maker:
+            coming = [maker.submit(self._pinned, *a) for a in at[:1]]
+            for a in at[1:]:
+                drawn = coming.pop().result()
+                coming.append(maker.submit(self._pinned, *a))
+                yield drawn
+            yield from (c.result() for c in coming)
+
+    def _pinned(self, *at: int) -> _Drawn:
+        drawn = self.draw(*at)
+        return drawn.pin_memory() if self.world.device.type == "cuda" else drawn
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_loader": None}  # for loader workers, which have none

@@ -59,8 +59,8 @@ class World:
         if self.main:
             try:
                 box[0] = make()
-            except ValueError as e:
-                box[1] = ValueError(str(e))
+            except (ValueError, OSError) as e:  # what a user can put right
+                box[1] = (ValueError if isinstance(e, ValueError) else OSError)(str(e))
             except Exception as e:  # it may not survive the journey as it is
                 box[1] = RuntimeError(f"{type(e).__name__}: {e}")
         dist.broadcast_object_list(box, src=0, group=self.control)

@@ -20,7 +20,12 @@ from training.config import Config
 from training.interrupt import EXIT_CODE, Interrupted
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["training.launch", "training.stages", "training.strategies.zero"])
+CONTEXT.set_forkserver_preload(
+    [
+        *("training.launch", "training.stages", "training.strategies.zero"),
+        "deepspeed.runtime.zero.muon.muon_optimizer",  # it asks for torch's compiler: two seconds
+    ]
+)
 
 
 def free_port() -> int:

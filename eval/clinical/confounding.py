@@ -21,8 +21,9 @@ class Told(Strict):
     """How far the image score tells a covariate.
 
     Spearman's rho for age and BMI; for sex, site and vendor the AUROC of `level` against the rest
-    (above 0.5: that level gets higher scores). `among_negatives` asks the same where the label is
-    negative, so that the label's own tie to the covariate does not count.
+    (above 0.5: that level gets higher scores). `among_negatives` asks the same of the rows with a
+    negative label alone. It need not be nothing even of a perfect model: of people without low bone
+    mass, too, the older have less bone.
     """
 
     level: str = Field(description="'' for age and BMI")

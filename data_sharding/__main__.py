@@ -68,8 +68,8 @@ def pack(
     """Pack a folder into shards. Running it again returns at once if nothing changed.
 
     \b
-    A DXA-paired site:  SITE/dicom/**, SITE/dxa.csv, SITE/clinical.csv (optional)
-    A face study:       SITE/photos/**, SITE/photos.csv (optional), dxa.csv, clinical.csv
+    A DXA-paired site:  SITE/dicom/**, SITE/dxa.csv, clinical.csv and fractures.csv (optional)
+    A face study:       SITE/photos/**, SITE/photos.csv (optional), and the same tables
     NIH ChestX-ray14:   DIR/images/*.png, DIR/Data_Entry*.csv (.gz too, both editions)
     CheXpert:           DIR/train.csv, DIR/valid.csv, DIR/train/patient00001/...
     `python -m data_sharding columns` says what is in each table.

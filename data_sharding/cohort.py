@@ -13,7 +13,8 @@ from datetime import date
 
 from data_sharding.labels.policies import Measurement, Policy, Rules, Verdict
 from data_sharding.labels.readings import UNUSABLE
-from data_sharding.ledger import Exclusion, Ledger
+from data_sharding.ledger import Exclusion, Ledger, Refused
+from data_sharding.sources.fractures import FollowUp, Seen, follow_up
 from data_sharding.sources.paired import Clinical, Dxa, Radiograph, Site
 from data_sharding.sources.tables import years_between
 
@@ -38,6 +39,7 @@ class Candidate:
     weight_kg: float | None = None
     vendor: str = ""
     day: date | None = None  # of the picture
+    follow_up: FollowUp | None = None
     study_uid: str = ""
 
 
@@ -177,7 +179,8 @@ def dxa_cohort(
 
     keep("patients the label policy takes", unlabelled)
     _note_conflicts(site, ledger)
-    return [_work(p, inside[p], verdicts, site.clinical.get(p)) for p in left]
+    clinical, followed = site.clinical, site.followed
+    return [_work(p, inside[p], verdicts, clinical.get(p), followed.get(p)) for p in left]
 
 
 def _old_enough(age: float | None, least: float) -> bool:
@@ -212,7 +215,11 @@ def _pairs(
 
 
 def _work(
-    patient: str, pairs: list[_Pair], verdicts: dict[_Pair, Verdict], clinical: Clinical | None
+    patient: str,
+    pairs: list[_Pair],
+    verdicts: dict[_Pair, Verdict],
+    clinical: Clinical | None,
+    seen: Seen | None,
 ) -> Work:
     known = clinical or Clinical()
     candidates: dict[str, Candidate] = {}
@@ -238,8 +245,14 @@ def _work(
             vendor=facts.manufacturer,
             day=facts.date,
             study_uid=facts.study_uid,
+            follow_up=_follow_up(seen, facts.date),
         )
     return Work(patient, tuple(candidates.values()))
+
+
+def _follow_up(seen: Seen | None, day: date | None) -> FollowUp | None:
+    found = follow_up(seen, day) if seen and day else None
+    return None if isinstance(found, Refused) else found
 
 
 def _note_conflicts(site: Site, ledger: Ledger) -> None:

@@ -31,6 +31,7 @@ from data_sharding.packing.shards import write_index
 from data_sharding.pictures.cxr import PIXELS
 from data_sharding.private import Pseudonyms, load_key, only_one, private_folder, write_private
 from data_sharding.schema import REASONS, Manifest, Role, Split, sha256_file, write_atomic
+from data_sharding.sources import fractures
 from data_sharding.sources.public import NormalRules
 from data_sharding.splits import FRACTIONS, assign, stratum
 from data_sharding.storage.store import open_place
@@ -221,6 +222,10 @@ def _account(written: Written, gathered: Gathered, rules: Rules, ledger: Ledger)
         ledger.step(f"patients with a readable {noun}", "patient", tried, n, unread)
         rest = image_step(site, rules, written.chosen, written.failed)
         ledger.step(f"{noun}s to samples", "image", len(site.radiographs), n, rest)
+        if site.followed:
+            day_of = {c.item: c.day for w in gathered.works for c in w.candidates}
+            packed = {who: day_of[item] for who, item in written.chosen.items()}
+            fractures.account(site.followed, {w: d for w, d in packed.items() if d}, ledger)
     if shared := _shared_pictures(written.index):
         ledger.notes.append(
             f"{shared} pictures are the same, pixel for pixel, for two patients or more"

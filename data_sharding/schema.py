@@ -63,6 +63,12 @@ class Sample(Strict):
     vendor: str = Field(default="", description="maker of the device, as the header states it")
     study_date: str | None = Field(default=None, description="shifted: one shift a patient")
     study_uid: str = Field(default="", description="study instance UID, remapped")
+    fracture: Literal[0, 1] | None = Field(
+        default=None, description="follow-up ended with a first fracture (1) or without one (0)"
+    )
+    followup_days: int | None = Field(
+        default=None, ge=0, description="from the radiograph to the fracture, or to the last visit"
+    )
     applied: tuple[str, ...] = Field(description="what was done to the pixels, in order")
     pixels_sha256: str = Field(description="of the raw uint8 pixels, row-major")
 
@@ -71,8 +77,10 @@ class Sample(Strict):
 INDEX_COLUMNS = (
     *("split", "shard", "key", "npy_offset", "npy_size", "json_offset", "json_size"),
     *("patient", "source", "view", "age", "sex", "label", "severity", "lowest_t", "days_to_dxa"),
-    *("height_cm", "weight_kg", "vendor", "pixels_sha256"),
+    *("height_cm", "weight_kg", "vendor", "fracture", "followup_days", "pixels_sha256"),
 )
+#: Those that older datasets have not: they read as missing.
+LATER_INDEX_COLUMNS = ("fracture", "followup_days")
 
 
 class Shard(Strict):
@@ -188,6 +196,9 @@ REASONS = {
     "conflicting_rows": "rows that contradict each other",
     "incomplete_exam": "another row of the same examination could not be read",
     "no_image_file": "metadata for an image that is not here",
+    "incomplete_patient": "another row of the same patient could not be read",
+    "prevalent_fracture": "a fracture before the picture or on its day: no follow-up",
+    "no_followup": "not seen again after the picture: no follow-up",
     # patients
     "no_dxa": "no usable DXA measurement",
     "no_radiograph": "no usable chest radiograph",
@@ -267,7 +278,7 @@ def check_predictions(frame: pd.DataFrame, where: str = "predictions") -> pd.Dat
     typed = {}
     for name, kind in columns.items():
         try:
-            typed[name] = (frame[name] if name in frame else nothing).astype(kind)
+            typed[name] = (frame[name] if name in frame.columns else nothing).astype(kind)
         except (TypeError, ValueError) as e:
             raise ValueError(f"{where}: column {name} must hold {_MUST_HOLD[kind]}: {e}") from e
     frame = pd.DataFrame(typed, frame.index)

@@ -181,6 +181,8 @@ class _Feed:
             "vendor": vendor_name(used.vendor, lambda text: hide("vendor", text)),
             "study_date": used.day and hide.shift(work.patient, used.day).isoformat(),
             "study_uid": hide.uid(used.study_uid),
+            "fracture": used.follow_up and used.follow_up.fracture,
+            "followup_days": used.follow_up and used.follow_up.days,
         }
 
 

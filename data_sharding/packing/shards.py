@@ -55,6 +55,8 @@ INDEX_SCHEMA = pa.schema(
         ("height_cm", pa.float64()),
         ("weight_kg", pa.float64()),
         ("vendor", pa.string()),
+        ("fracture", pa.int64()),
+        ("followup_days", pa.int64()),
         ("pixels_sha256", pa.string()),
     ]
 )

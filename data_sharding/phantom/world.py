@@ -3,6 +3,7 @@
 ::
 
     OUT/asan/   dicom/PATIENT/DATE/SEnn_IM01.dcm  dxa.csv  clinical.csv     internal
+                fractures.csv                     (`fractures` has the law)
     OUT/north/  the same                                                    external
     OUT/public/ images/NNNNNNNN_NNN.png  Data_Entry_2017_v2020.csv          NIH's layout
     OUT/pseudonym.key  a key for `pack`, so that shards of this world are the same anywhere
@@ -26,6 +27,7 @@ import cv2
 import numpy as np
 
 from data_sharding.phantom.ceiling import population_ceiling, sample_ceiling
+from data_sharding.phantom.fractures import FRACTURE_COLUMNS, fracture_rows
 from data_sharding.phantom.hospital import (
     CLINICAL_COLUMNS,
     DXA_COLUMNS,
@@ -102,6 +104,8 @@ def make_world(
         write_atomic(
             out / site.name / "clinical.csv", csv_text(CLINICAL_COLUMNS, clinical_rows(people))
         )
+        broken = csv_text(FRACTURE_COLUMNS, fracture_rows(seed, site, people))
+        write_atomic(out / site.name / "fractures.csv", broken)
     (out / "public").mkdir(exist_ok=True)
     lines = [HEADER, *public_rows(seed, stories["public"])]
     write_atomic(out / "public" / CSV_NAME, "\n".join(lines) + "\n")

@@ -157,6 +157,20 @@ CLINICAL = (
     ),
 )
 
+FRACTURES = (
+    _named("patient_id", "the DICOM Patient ID", "HOSP-0001"),
+    Column(
+        *("last_seen", "last day on which a fracture would have been known", "YYYY-MM-DD"),
+        *("2021-05-04", (Rule("bad_date", _dated),)),
+        required=True,
+    ),
+    Column(
+        *("fracture_date", "day of a fracture; empty: none up to last_seen", "YYYY-MM-DD"),
+        *("2018-02-11", (Rule("bad_date", _date_or_nothing),)),
+        required=True,
+    ),
+)
+
 NIH = (
     _named("image_index", "file name of the image", "00000001_000.png"),
     _free("finding_labels", "findings, joined by |", '"No Finding" is taken', "No Finding"),
@@ -215,6 +229,7 @@ PHOTOS = (
 TABLES = {
     "dxa.csv: a DXA examination a row": DXA,
     "clinical.csv: a patient a row (the table is optional)": CLINICAL,
+    "fractures.csv: a patient, or one of their fractures, a row (the table is optional)": FRACTURES,
     "photos.csv of a face study: a photograph a row (the table is optional)": PHOTOS,
     "NIH ChestX-ray14, Data_Entry*.csv or sample_labels.csv: an image a row": NIH,
     "CheXpert, train.csv and valid.csv: an image a row": CHEXPERT,

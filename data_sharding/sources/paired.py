@@ -3,6 +3,7 @@
     SITE/dicom/**       radiographs; any name, any extension (without dicom/, all of SITE is tried)
     SITE/dxa.csv        patient_id, exam_date, lumbar_spine_t, femoral_neck_t, total_hip_t, ...
     SITE/clinical.csv   patient_id, sex, birth_date, height_cm, weight_kg, ...   (optional)
+    SITE/fractures.csv  patient_id, last_seen, fracture_date   (optional)
 
 columns.py has every column with its unit and range (``python -m data_sharding columns``).
 
@@ -21,8 +22,10 @@ from pathlib import Path
 from data_sharding.ledger import Exclusion, Ledger, Refused
 from data_sharding.pictures.dicom import Facts
 from data_sharding.schema import DXA_SITES
+from data_sharding.sources import fractures
 from data_sharding.sources.columns import CLINICAL, DXA, check, names
 from data_sharding.sources.folders import files_under
+from data_sharding.sources.fractures import Seen
 from data_sharding.sources.tables import (
     Row,
     Table,
@@ -81,6 +84,7 @@ class Site:
     radiographs: list[Radiograph] = field(default_factory=list)
     dxa: dict[str, list[Dxa]] = field(default_factory=dict)
     clinical: dict[str, Clinical] = field(default_factory=dict)
+    followed: dict[str, Seen] = field(default_factory=dict)
     patients: set[str] = field(default_factory=set)
 
 
@@ -89,7 +93,7 @@ def site_files(site: Path) -> list[Path]:
     folder = site / "dicom"
     if folder.is_dir():
         return list(files_under(folder))
-    tables = {site / "dxa.csv", site / "clinical.csv"}
+    tables = {site / name for name in ("dxa.csv", "clinical.csv", fractures.NAME)}
     return [path for path in files_under(site) if path not in tables]
 
 
@@ -152,7 +156,10 @@ def note_spellings(site: Site, ledger: Ledger) -> None:
 
 
 def read_tables(folder: Path, ledger: Ledger) -> Site:
-    """dxa.csv, and clinical.csv if there is one. Raises ValueError as `read_dxa` does."""
+    """dxa.csv, and clinical.csv and fractures.csv if there are any.
+
+    Raises ValueError as `read_dxa` does.
+    """
     site = Site()
     read_dxa(folder / "dxa.csv", site, ledger)
     if (folder / "clinical.csv").is_file():
@@ -161,6 +168,9 @@ def read_tables(folder: Path, ledger: Ledger) -> Site:
         ledger.notes.append(
             "no clinical.csv: age and sex are those of headers, where there are any"
         )
+    if (folder / fractures.NAME).is_file():
+        site.followed, named = fractures.read_fractures(folder / fractures.NAME, ledger)
+        site.patients |= named
     return site
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from data_sharding.schema import INDEX_COLUMNS, Manifest
+from data_sharding.schema import INDEX_COLUMNS, LATER_INDEX_COLUMNS, Manifest
 from data_sharding.storage.store import plain_name
 
 
@@ -35,6 +35,9 @@ def read_index(folder: Path, manifest: Manifest) -> pd.DataFrame:
     if hashlib.sha256(data).hexdigest() != manifest.index_sha256:
         raise ValueError(f"{path}: changed since it was packed (sha256 differs). Pack again.")
     index = pq.read_table(io.BytesIO(data)).to_pandas()
+    for name in LATER_INDEX_COLUMNS:
+        if name not in index:
+            index[name] = None
     missing = [c for c in INDEX_COLUMNS if c not in index]
     if missing:
         raise ValueError(f"{path}: columns missing: {', '.join(missing)}")
@@ -42,5 +45,5 @@ def read_index(folder: Path, manifest: Manifest) -> pd.DataFrame:
     counted = index["shard"].value_counts().to_dict()
     if counted != {name: n for name, n in listed.items() if n}:
         raise ValueError(f"{path}: its shards are not those of the manifest")
-    nullable = {"label": "Int64", "days_to_dxa": "Int64"}
+    nullable = dict.fromkeys(("label", "days_to_dxa", *LATER_INDEX_COLUMNS), "Int64")
     return index.loc[:, list(INDEX_COLUMNS)].astype(nullable)

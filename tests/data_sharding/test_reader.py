@@ -31,7 +31,8 @@ def copy(packed: Path, tmp_path: Path) -> Path:
 def forge_index(folder: Path, change) -> None:
     """Replace the index by a changed one whose hash the manifest vouches for."""
     index = pd.read_parquet(folder / "index.parquet")
-    sha256 = write_index(folder, change(index).to_dict("records"))
+    changed = change(index).astype(object)
+    sha256 = write_index(folder, changed.where(changed.notna(), None).to_dict("records"))
     manifest = Manifest.load(folder)
     manifest.model_copy(update={"index_sha256": sha256}).save(folder)
 

@@ -7,12 +7,16 @@ grow with the number of patients. No p is corrected: the table describes, it pro
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from data_sharding.schema import SEVERITIES, Strict
+from eval.contrast import Contrast, of_means, of_shares
 from eval.frames import Frame
-from eval.subgroups.levels import Levels, bmi, levels
+from eval.subgroups.levels import UNKNOWN, Levels, bmi, levels
+from eval.subgroups.suppression import hidden
 
 
 class Quantity(Strict):
@@ -21,24 +25,6 @@ class Quantity(Strict):
     known: int
     mean: float | None
     sd: float | None
-
-
-class Contrast(Strict):
-    """Normal against low bone mass; None where `undefined` says why.
-
-    - test: "Welch t" or "Pearson chi-squared"; statistic, df and two-sided p are its own.
-    - smd: standardised mean difference, low bone mass minus normal, in standard deviations; of
-      shares the multinomial one (Yang & Dalton, SAS Global Forum 2012), which has no sign.
-    - note: what to doubt, such as expected counts below 5.
-    """
-
-    test: str
-    statistic: float | None = None
-    df: float | None = None
-    p: float | None = None
-    smd: float | None = None
-    undefined: str | None = None
-    note: str | None = None
 
 
 class Measure(Strict):
@@ -135,18 +121,23 @@ class Baseline(Strict):
         return self.measure("lowest T-score")
 
 
-def baseline(frame: Frame) -> Baseline:
+Sides = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+
+
+def baseline(
+    frame: Frame, least: int = 5, kept_back: Mapping[str, Collection[str]] | None = None
+) -> Baseline:
     """Describe the people in a cohort.
 
     Args:
         frame: predictions of any number of models; a key counts once however many saw it.
+        least: a level of fewer patients is kept back.
+        kept_back: characteristic -> levels that are kept back for another reason.
     """
     pictures = frame.drop_duplicates("key").sort_values("key")
     people = pictures.drop_duplicates("patient")
-    sides = (
-        (people["label"] == 0).to_numpy(bool, na_value=False),
-        (people["label"] == 1).to_numpy(bool, na_value=False),
-    )
+    label = people["label"].to_numpy(float, na_value=np.nan)
+    sides = label == 0, label == 1
     measures = {
         ("age", "years"): people["age"],
         ("height", "cm"): people["height_cm"],
@@ -159,45 +150,56 @@ def baseline(frame: Frame) -> Baseline:
         patients=len(people),
         normal=int(sides[0].sum()),
         low_bone_mass=int(sides[1].sum()),
-        unlabelled=int(people["label"].isna().sum()),
+        unlabelled=int(np.isnan(label).sum()),
         measures=tuple(
             _measure(*name, values, sides)
             for name, column in measures.items()
             if np.isfinite(values := column.to_numpy(float, na_value=np.nan)).any()
         ),
-        splits=tuple(_split(s, sides) for s in levels(people) if s.known),
+        splits=tuple(
+            _split(s, sides, least, (kept_back or {}).get(s.name, ()))
+            for s in levels(people)
+            if s.known
+        ),
     )
-
-
-Sides = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 
 
 def _measure(name: str, unit: str, values: NDArray[np.float64], sides: Sides) -> Measure:
-    each = [_quantity(values[rows]) for rows in sides]
+    known = np.isfinite(values)
+    each = [values[rows & known] for rows in sides]
     return Measure(
         name=name,
         unit=unit,
-        everybody=_quantity(values),
-        normal=each[0],
-        low_bone_mass=each[1],
-        contrast=Contrast(test="Welch t"),
+        everybody=quantity(values[known]),
+        normal=quantity(each[0]),
+        low_bone_mass=quantity(each[1]),
+        contrast=of_means(*each),
     )
 
 
-def _split(split: Levels, sides: Sides) -> Split:
+def _split(split: Levels, sides: Sides, least: int, also: Collection[str]) -> Split:
     of = split.of.to_numpy()
-    rows = []
-    for level in split.names:
-        here = of == level
-        counts = [int(x.sum()) for x in (here, here & sides[0], here & sides[1])]
-        rows.append(
-            Level(level=level, everybody=counts[0], normal=counts[1], low_bone_mass=counts[2])
-        )
-    return Split(name=split.name, levels=tuple(rows), contrast=Contrast(test="Pearson chi-squared"))
+    masks = {level: of == level for level in split.names}
+    away = hidden({level: int(rows.sum()) for level, rows in masks.items()}, least, also)
+    counts = {
+        level: tuple(int(x.sum()) for x in (rows, rows & sides[0], rows & sides[1]))
+        for level, rows in masks.items()
+    }
+    tested = [counts[level][1:] for level in split.names if level != UNKNOWN]
+    return Split(
+        name=split.name,
+        levels=tuple(
+            Level(level=level, everybody=None, normal=None, low_bone_mass=None)
+            if level in away
+            else Level(level=level, everybody=c[0], normal=c[1], low_bone_mass=c[2])
+            for level, c in counts.items()
+        ),
+        contrast=of_shares(np.array(tested).T),
+    )
 
 
-def _quantity(values: NDArray[np.float64]) -> Quantity:
-    values = values[np.isfinite(values)]
+def quantity(values: NDArray[np.float64]) -> Quantity:
+    """Of finite values [n]."""
     return Quantity(
         known=values.size,
         mean=float(values.mean()) if values.size else None,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.estimate import Estimate
-from eval.kernels import tally
+from eval.kernels import any_of, tally
 
 #: Draws multiplied at once: few enough to stay in the cache.
 CHUNK = 50
@@ -113,7 +113,7 @@ def _draw(
 
 def _holds(counts: NDArray[np.int16], classes: tuple[NDArray[np.int64], ...]) -> NDArray[np.bool_]:
     """Which draws hold a patient of every class: bool [draws]."""
-    return np.logical_and.reduce([counts[:, c].any(axis=1) for c in classes])
+    return np.logical_and.reduce([any_of(counts, c) for c in classes])
 
 
 def of_sums(

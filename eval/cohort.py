@@ -8,6 +8,7 @@ One file per cohort, made from its predictions.parquet alone. Same predictions, 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -17,14 +18,27 @@ from pydantic import Field
 from data_sharding.schema import Strict, check_predictions
 from eval.baseline import Baseline, baseline
 from eval.bootstrap import PatientDraws
+from eval.checks import check_cohort, notes, threshold
+from eval.clinical.confounding import Confounding
 from eval.compare import Difference, differences
 from eval.frames import Frame
 from eval.intervals import Method
 from eval.net_benefit import DecisionCurve, decision_curve
 from eval.performance import Cases, Performance, performance
 from eval.reliability import Calibration, calibration
-from eval.spectrum import Spectrum
-from eval.subgroups import SeverityBand, Subgroup, by_severity, by_sex_and_age
+from eval.runs import is_tuning
+from eval.spectrum import Spectrum, spectrum
+from eval.subgroups import (
+    Rule,
+    SeverityBand,
+    Subgroup,
+    by_severity,
+    kept_back,
+    levels,
+    subgroups,
+)
+from eval.survival.cohort import fracture_metrics
+from eval.survival.shapes import FractureMetrics
 
 METRICS_FORMAT = "osteoray-metrics/2"
 
@@ -39,12 +53,12 @@ class Settings(Strict):
     - smallest_class: with fewer patients of either class a subgroup's ranking is not stated.
     """
 
-    draws: int = Field(1000, ge=1, le=100_000)
-    seed: int = Field(0, ge=0)
-    confidence: float = Field(0.95, gt=0, lt=1)
+    draws: int = Field(default=1000, ge=1, le=100_000)
+    seed: int = Field(default=0, ge=0)
+    confidence: float = Field(default=0.95, gt=0, lt=1)
     proportions: Method = "wilson"
-    smallest_group: int = Field(5, ge=1)
-    smallest_class: int = Field(10, ge=2)
+    smallest_group: int = Field(default=5, ge=1)
+    smallest_class: int = Field(default=10, ge=2)
 
 
 class ModelMetrics(Strict):
@@ -65,8 +79,8 @@ class ModelMetrics(Strict):
     severities: tuple[SeverityBand, ...]
     comparisons: int
     decision: DecisionCurve
-    confounding: None = None
-    fracture: None = None
+    confounding: Confounding | None = None
+    fracture: FractureMetrics | None = None
 
 
 class Metrics(Strict):
@@ -94,57 +108,65 @@ def evaluate_cohort(
     Args:
         predictions: `schema.PREDICTION_COLUMNS`; rows without a label are counted, not used.
         cohort: its name.
-        settings: draws, seed, confidence level and kind of interval.
+        settings: what decides the numbers besides.
         predictions_sha256: of the file the predictions came from, kept to know what is stale.
 
     Raises:
         ValueError: the columns break the contract, the file mixes cohorts, a model has two
-            thresholds, or a key has different patients or labels under different models.
+            thresholds, a patient two labels, or a key has different patients or labels under
+            different models.
     """
     settings = settings or Settings()
     frame: Frame = check_predictions(predictions, cohort)
-    _check_one_cohort(frame, cohort)
-    patients = np.unique(frame["patient"].to_numpy(str))
+    check_cohort(frame, cohort)
+    patients, column = np.unique(frame["patient"].to_numpy(str), return_inverse=True)
     draws = PatientDraws.of(patients.size, settings.draws, settings.seed) if len(frame) else None
+    labelled = frame["label"].notna().to_numpy()
+    rule = Rule(settings.smallest_group, settings.smallest_class)
+    splits = levels(frame)
+    away = kept_back([s.where(labelled) for s in splits], column[labelled], rule.least)
+    rule = replace(rule, kept_back=away)
     models, paired = [], {}
     for name in _teacher_first(frame["model"].unique()):
         assert draws is not None
-        rows = frame[frame["model"] == name]
-        labelled = rows[rows["label"].notna()]
+        of_model = (frame["model"] == name).to_numpy()
+        used = of_model & labelled
+        rows = frame[used]
         cases = Cases(
-            np.searchsorted(patients, labelled["patient"].to_numpy(str)),
-            labelled["label"].to_numpy(np.int64),
-            labelled["probability"].to_numpy(np.float64),
-            _threshold(rows, f"{cohort}, {name}"),
+            column[used],
+            rows["label"].to_numpy(np.int64),
+            rows["probability"].to_numpy(np.float64),
+            threshold(frame[of_model], f"{cohort}, {name}"),
             draws,
             settings.proportions,
             settings.confidence,
         )
-        models.append(_model(name, len(rows) - len(labelled), labelled, cases))
-        paired[name] = (labelled["key"].tolist(), cases)
+        of_rows = {s.name: s.where(used) for s in splits}
+        groups, comparisons = subgroups(tuple(of_rows.values()), cases, rule)
+        models.append(
+            ModelMetrics(
+                model=name,
+                threshold=cases.threshold,
+                unlabelled=int((of_model & ~labelled).sum()),
+                overall=performance(cases),
+                calibration=calibration(cases, external=not is_tuning(cohort)),
+                subgroups=groups,
+                comparisons=comparisons,
+                severities=by_severity(of_rows["severity"], cases, rule),
+                decision=decision_curve(cases),
+                fracture=fracture_metrics(frame[of_model], settings),
+            )
+        )
+        paired[name] = (rows["key"].tolist(), cases)
     return Metrics(
         cohort=cohort,
         predictions_sha256=predictions_sha256,
         settings=settings,
-        baseline=baseline(frame),
-        spectrum=None,
+        baseline=baseline(frame, rule.least, away),
+        spectrum=spectrum(frame, rule, settings.proportions, settings.confidence),
         models=tuple(models),
         differences=differences(paired),
-        notes=tuple(_notes(frame)),
-    )
-
-
-def _model(name: str, unlabelled: int, labelled: Frame, cases: Cases) -> ModelMetrics:
-    return ModelMetrics(
-        model=name,
-        threshold=cases.threshold,
-        unlabelled=unlabelled,
-        overall=performance(cases),
-        calibration=calibration(cases),
-        subgroups=by_sex_and_age(labelled, cases),
-        severities=by_severity(labelled, cases),
-        comparisons=0,
-        decision=decision_curve(cases),
+        notes=tuple(notes(frame)),
     )
 
 
@@ -152,38 +174,3 @@ def _teacher_first(names: Iterable[str]) -> list[str]:
     """Teacher, student, then the others by name."""
     known = ["teacher", "student"]
     return sorted(names, key=lambda n: (known.index(n) if n in known else len(known), n))
-
-
-def _check_one_cohort(frame: Frame, cohort: str) -> None:
-    if others := sorted(set(frame["cohort"].dropna()) - {cohort}):
-        raise ValueError(f"{cohort}: the file also holds rows of {', '.join(others)}")
-    if frame[["model", "key", "patient"]].isna().any(axis=None):
-        raise ValueError(f"{cohort}: model, key and patient may not be empty")
-    if not frame["label"].dropna().isin([0, 1]).all():
-        raise ValueError(f"{cohort}: labels must be 0, 1 or missing")
-    facts = frame.groupby("key")[["patient", "label"]].nunique(dropna=False)
-    if (facts > 1).any(axis=None):
-        raise ValueError(f"{cohort}: models disagree about the patient or the label of a key")
-
-
-def _threshold(rows: Frame, where: str) -> float | None:
-    """The one frozen threshold, or None if the file has none."""
-    values = rows["threshold"].dropna().unique()
-    if values.size > 1:
-        raise ValueError(f"{where}: {values.size} thresholds; a model has one, frozen on tuning")
-    return float(values[0]) if values.size else None
-
-
-def _notes(frame: Frame) -> list[str]:
-    """Facts about the cohort that change how the numbers are read."""
-    if frame.empty:
-        return ["The predictions file has no rows."]
-    keys = frame.groupby("model")["key"].agg(frozenset)
-    notes = []
-    if keys.nunique() > 1:
-        notes.append("The models did not predict the same pictures; differences use common ones.")
-    if frame["label"].isna().all():
-        notes.append("No picture of this cohort has a reference label.")
-    if frame.groupby("model")["patient"].apply(lambda p: p.duplicated().any()).any():
-        notes.append("Some patients have several pictures: intervals allow for it.")
-    return notes

@@ -99,6 +99,18 @@ def weighted_ranking(
 
 
 @compiled
+def any_of(counts: NDArray[np.int16], columns: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which rows of `counts` [draws, patients] hold any of the `columns`: bool [draws]."""
+    out = np.zeros(counts.shape[0], np.bool_)
+    for d in range(counts.shape[0]):
+        for i in range(columns.size):
+            if counts[d, columns[i]] > 0:
+                out[d] = True
+                break
+    return out
+
+
+@compiled
 def tally(drawn: NDArray[np.int32], counts: NDArray[np.int16]) -> None:
     """Add to `counts` [draws, patients] how often each row of `drawn` [draws, any] names each."""
     for d in range(drawn.shape[0]):

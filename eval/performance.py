@@ -6,23 +6,23 @@ rows were seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_sharding.schema import Strict
-from eval.bootstrap import NOT_RESAMPLED, PatientDraws, of_sums, percentile
-from eval.calibration import brier
-from eval.decisions import Decisions, decisions
+from eval.bootstrap import PatientDraws, of_sums, percentile
+from eval.decisions import decisions
 from eval.estimate import Estimate, undefined
 from eval.intervals import Method, proportion
-from eval.ranking import Ranking
+from eval.resampled_ratios import bootstrap_metrics
 
+NOBODY = "nobody with a reference label in this group"
 #: Why a ratio does not exist, as `decisions` says it and as a report on bones does.
 WORDS = {
-    "no rows": "nobody with a reference label in this group",
+    "no rows": NOBODY,
     "nobody is positive": "nobody here has low bone mass",
     "nobody is negative": "nobody here is normal",
 }
@@ -48,6 +48,13 @@ class Cases:
         parts = self.patient[rows], self.label[rows], self.probability[rows]
         return Cases(*parts, self.threshold, self.draws, self.method, self.confidence)
 
+    def compact(self) -> Cases:
+        """The same with draws of these patients alone, which a small group is faster through."""
+        here = np.bincount(self.patient, minlength=self.draws.counts.shape[1]) > 0
+        patients = np.flatnonzero(here)
+        draws = PatientDraws(np.take(self.draws.counts, patients, axis=1), self.draws.seed)
+        return replace(self, patient=(np.cumsum(here) - 1)[self.patient], draws=draws)
+
     @property
     def flagged(self) -> NDArray[np.bool_]:
         """Bool [n]: said to have low bone mass; everything False without a threshold."""
@@ -57,7 +64,7 @@ class Cases:
     def one_class(self) -> str | None:
         """Why a ranking is undefined here, if it is."""
         if self.label.size == 0:
-            return "nobody with a reference label in this group"
+            return NOBODY
         if self.label.all():
             return f"one class only: all {self.label.size} have low bone mass"
         return None if self.label.any() else f"one class only: all {self.label.size} are normal"
@@ -88,41 +95,63 @@ class Performance(Strict):
     ppv: Estimate
     npv: Estimate
     accuracy: Estimate
+    balanced_accuracy: Estimate
+    youden: Estimate
     f1: Estimate
+    mcc: Estimate
     brier_binary: Estimate
 
 
-def performance(cases: Cases) -> Performance:
-    """Compute all of it; what cannot be computed is undefined with a reason."""
-    auroc, precision = ranking(cases)
+def performance(cases: Cases, least: int = 0) -> Performance:
+    """Compute all of it; what cannot be computed is undefined with a reason.
+
+    Proportions have the intervals that `Cases.method` names, the others come of resampled patients.
+
+    Args:
+        cases: the rows.
+        least: patients of each class without which a ranking is not stated.
+    """
     n, positives = cases.label.size, int(cases.label.sum())
+    drawn = resampled(cases, least)
     return Performance(
         n=n,
-        patients=np.unique(cases.patient).size,
+        patients=distinct(cases.patient),
         positives=positives,
         negatives=n - positives,
         prevalence=share(cases, cases.label == 1, np.ones(n, bool), "nobody with a label"),
-        auroc=auroc,
-        average_precision=precision,
-        **_decisions(cases),
-        brier_binary=_brier(cases),
+        auroc=drawn["auroc"],
+        average_precision=drawn["average_precision"],
+        brier_binary=drawn["brier_binary"],
+        **_decisions(cases, drawn),
     )
 
 
-def ranking(cases: Cases) -> tuple[Estimate, Estimate]:
-    """AUROC and average precision (step sum) with intervals from resampled patients."""
+def resampled(cases: Cases, least: int = 0) -> dict[str, Estimate]:
+    """`resampled_ratios.METRICS` with intervals from resampled patients; arguments as above."""
+    label, risk = cases.label, cases.probability
+    at = np.inf if cases.threshold is None else cases.threshold
+    args = label, risk, at, cases.draws, cases.patient, cases.confidence
+    found = bootstrap_metrics(*args)
     if reason := cases.one_class:
-        return undefined(reason), undefined(reason)
-    order = Ranking.of(cases.label, cases.probability)
-    values = order.once()
-    resampled = cases.draws.both_classes(*_by_class(cases))
-    if resampled is None:
-        rare = NOT_RESAMPLED
-        return Estimate(value=values[0], undefined=rare), Estimate(value=values[1], undefined=rare)
-    counts, redrawn = resampled
-    draws = order.statistics(counts, cases.patient)
-    a, b = (percentile(values[i], draws[i], redrawn, cases.confidence) for i in (0, 1))
-    return a, b
+        found = dict.fromkeys(found, undefined(reason))
+        return found | ({"brier_binary": _one_sided_brier(cases)} if label.size else {})
+    if reason := too_few(cases, least):
+        return found | dict.fromkeys(("auroc", "average_precision"), undefined(reason))
+    return found
+
+
+def too_few(cases: Cases, least: int) -> str | None:
+    """Why a ranking is not stated of fewer than `least` patients of a class, if so."""
+    sick = cases.label == 1
+    found = [distinct(cases.patient[rows]) for rows in (sick, ~sick)]
+    if min(found) >= least:
+        return None
+    return f"{found[0]} patients with low bone mass and {found[1]} normal: fewer than {least}"
+
+
+def distinct(patient: NDArray[np.int64]) -> int:
+    """How many patients these codes [n], small numbers, are of."""
+    return int(np.count_nonzero(np.bincount(patient)))
 
 
 def share(cases: Cases, success: NDArray[np.bool_], of: NDArray[np.bool_], empty: str) -> Estimate:
@@ -130,20 +159,19 @@ def share(cases: Cases, success: NDArray[np.bool_], of: NDArray[np.bool_], empty
     return proportion(success[of], cases.patient[of], empty, cases.method, cases.confidence)
 
 
-def _by_class(cases: Cases) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return cases.patient[cases.label == 1], cases.patient[cases.label == 0]
-
-
-def _decisions(cases: Cases) -> dict[str, Any]:
+def _decisions(cases: Cases, drawn: dict[str, Estimate]) -> dict[str, Any]:
     """Confusion counts and the ratios of them."""
-    names = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "f1")
+    shares = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
+    others = ("balanced_accuracy", "youden", "f1", "mcc")
     if cases.threshold is None:
         missing = undefined("no threshold was frozen for this model")
-        return {"confusion": None, **dict.fromkeys(names, missing)}
+        return {"confusion": None, **dict.fromkeys((*shares, *others), missing)}
     d = decisions(cases.label, cases.flagged, cases.patient, cases.method, cases.confidence)
-    ratios = {name: _in_words(getattr(d, name)) for name in names[:-1]}
-    confusion = Confusion(tp=d.tp, fp=d.fp, fn=d.fn, tn=d.tn)
-    return {"confusion": confusion, **ratios, "f1": _f1(cases, d)}
+    return {
+        "confusion": Confusion(tp=d.tp, fp=d.fp, fn=d.fn, tn=d.tn),
+        **{name: _in_words(getattr(d, name)) for name in shares},
+        **{name: drawn[name] for name in others},
+    }
 
 
 def _in_words(e: Estimate) -> Estimate:
@@ -151,28 +179,10 @@ def _in_words(e: Estimate) -> Estimate:
     return e if e.undefined is None else undefined(WORDS.get(e.undefined, e.undefined))
 
 
-def _f1(cases: Cases, d: Decisions) -> Estimate:
-    """2 TP / (2 TP + FP + FN), interval from resampled patients."""
-    if reason := cases.one_class:
-        return undefined(reason)
-    sick, flagged = cases.label == 1, cases.flagged
-    # sums: (true positives, positives + flagged)
-    values = np.stack([sick & flagged, sick.astype(int) + flagged], axis=1).astype(float)
-    value = float(d.f1)
-    resampled = cases.draws.both_classes(*_by_class(cases))
-    if resampled is None:
-        return Estimate(value=value, undefined=NOT_RESAMPLED)
-    counts, redrawn = resampled
-    draws = of_sums(counts, cases.patient, values, lambda s: 2 * s[:, 0] / s[:, 1])
-    return percentile(value, draws, redrawn, cases.confidence)
-
-
-def _brier(cases: Cases) -> Estimate:
-    """Mean of (p - y)^2 for class 1 alone: half of the two-class sum that some papers print."""
-    if cases.label.size == 0:
-        return undefined("nobody with a reference label in this group")
-    value = float(brier(cases.label, cases.probability))
+def _one_sided_brier(cases: Cases) -> Estimate:
+    """Mean of (p - y)^2 where all have one label, which no ratio of two classes can be made of."""
     error = (cases.probability - cases.label) ** 2
     values = np.stack([error, np.ones_like(error)], axis=1)
     draws = of_sums(cases.draws.counts, cases.patient, values, lambda s: s[:, 0] / s[:, 1])
-    return percentile(value, draws, 0, cases.confidence)
+    kept = draws[~np.isnan(draws)]
+    return percentile(float(error.mean()), kept, 0, cases.confidence)

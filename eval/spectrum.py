@@ -6,8 +6,13 @@ these (Ransohoff & Feinstein, NEJM 1978).
 
 from __future__ import annotations
 
-from data_sharding.schema import Strict
-from eval.estimate import Estimate
+import numpy as np
+
+from data_sharding.schema import SEVERITIES, Strict
+from eval.estimate import Estimate, undefined
+from eval.frames import Column, Frame
+from eval.intervals import Method, proportion
+from eval.subgroups import Rule
 
 
 class Spectrum(Strict):
@@ -25,3 +30,40 @@ class Spectrum(Strict):
     severities: dict[str, Estimate]
     women: Estimate
     aged_65: Estimate
+
+
+def spectrum(
+    frame: Frame, rule: Rule, method: Method = "wilson", confidence: float = 0.95
+) -> Spectrum | None:
+    """Of the patients of a cohort, a patient's first labelled key speaking; None without any.
+
+    Args:
+        frame: predictions of any number of models.
+        rule: a share that would give a kept back group away is not stated.
+        method: kind of binomial interval.
+        confidence: two-sided level.
+    """
+    labelled = frame[frame["label"].notna()].sort_values("key")
+    people = labelled.drop_duplicates("patient")
+    if not len(people):
+        return None
+
+    def share(success: Column, of: Column, empty: str, by: str = "", level: str = "") -> Estimate:
+        if level in rule.kept_back.get(by, ()):
+            return undefined(rule.reason)
+        hits = success[of].to_numpy(bool, na_value=False)
+        return proportion(hits, np.arange(hits.size), empty, method, confidence)
+
+    sick = people["label"] == 1
+    severity, sex, age = people["severity"].astype(object), people["sex"], people["age"]
+    stated = sick & severity.isin(SEVERITIES[1:])
+    return Spectrum(
+        patients=len(people),
+        prevalence=share(sick, sick.notna(), "nobody with a label"),
+        severities={
+            s: share(severity == s, stated, "nobody here has low bone mass", "severity", s)
+            for s in (SEVERITIES[1:] if stated.any() else ())
+        },
+        women=share(sex == "F", sex.isin(["F", "M"]), "no sex is known", "sex", "women"),
+        aged_65=share(age >= 65, age.notna(), "no age is known", "age", "≥65"),
+    )

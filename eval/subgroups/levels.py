@@ -5,10 +5,11 @@ Age bands and severities are those of OsPenScreen, BMI bands those of the WHO (T
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from data_sharding.schema import SEVERITIES
 from eval.frames import Column, Frame
@@ -35,6 +36,10 @@ class Levels:
     name: str
     of: Column
     names: tuple[str, ...]
+
+    def where(self, rows: NDArray[np.bool_]) -> Levels:
+        """Of the rows where the mask [rows] is true; the levels to list stay the same."""
+        return replace(self, of=self.of[rows])
 
     @property
     def known(self) -> bool:

@@ -19,8 +19,8 @@ from data_sharding.phantom.world import make_world
 @pytest.fixture(scope="module")
 def lives():
     """(story, followed) of 3,000 patients."""
-    stories = [tell(7, ASAN, k) for k in range(3000)]
-    return [(story, fracture_of(7, ASAN, story)) for story in stories]
+    stories = [tell(8, ASAN, k) for k in range(3000)]
+    return [(story, fracture_of(8, ASAN, story)) for story in stories]
 
 
 def test_times_to_fractures_follow_the_stated_hazard(lives, monkeypatch):
@@ -29,7 +29,7 @@ def test_times_to_fractures_follow_the_stated_hazard(lives, monkeypatch):
     monkeypatch.setattr(fractures, "SHORTEST_DAYS", 2_899_999)
     spent = []
     for story, _ in lives:
-        found = fracture_of(7, ASAN, story)
+        found = fracture_of(8, ASAN, story)
         lost = found and found[0] < story.shots[0].day  # with early fractures only
         if found and found[1] and not lost:
             start = min(shot.day for shot in story.shots)

@@ -9,6 +9,7 @@ are none, and then the caller said so: ``pretrained='none'``.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import timm
 from torch import nn
@@ -17,21 +18,22 @@ from data_sharding.schema import sha256_file
 from training.config import Model
 
 
-def build(config: Model, load: bool = True) -> nn.Module:
+def build(config: Model, load: bool = True, **other: Any) -> nn.Module:
     """The network: [B, 1, H, W] -> logits [B, 2].
 
     Args:
         config: name, where the weights come from, drop path.
         load: False leaves the start random because a checkpoint is loaded right after.
+        other: for timm, such as num_classes.
 
     Raises:
         ValueError: unknown name; weights missing, not of the stated hash, or not to be had.
     """
-    arguments: dict = {"in_chans": 1, "num_classes": 2, "drop_path_rate": config.drop_path}
+    arguments: dict = {"in_chans": 1, "num_classes": 2, "drop_path_rate": config.drop_path} | other
     if load and config.pretrained != "none":
         arguments["pretrained"] = True
     if load and config.pretrained not in ("none", "tag"):
-        arguments["pretrained_cfg_overlay"] = {"file": str(_checked(config))}
+        arguments["pretrained_cfg_overlay"] = {"file": str(checked_file(config))}
     try:
         return timm.create_model(config.name, **arguments)
     except RuntimeError as e:
@@ -49,7 +51,8 @@ def build(config: Model, load: bool = True) -> nn.Module:
         ) from e
 
 
-def _checked(config: Model) -> Path:
+def checked_file(config: Model) -> Path:
+    """``model.pretrained`` as a file whose hash is the stated one; ValueError says what is not."""
     path = Path(config.pretrained)
     if path.suffix != ".safetensors":
         raise ValueError(f"model.pretrained={path}: only .safetensors, 'tag' or 'none'")

@@ -1,27 +1,37 @@
 """The evaluation command: from predictions to numbers, and from numbers to a report.
 
-python -m eval metrics RUN       write cohorts/*/metrics.json
-python -m eval show RUN          print the table
-python -m eval report RUN        write report/index.html
-python -m eval lint TABLE        does a table of results contradict itself?
+python -m eval metrics RUN            write cohorts/*/metrics.json
+python -m eval show RUN               print the table
+python -m eval report RUN             write report/index.html and report.pdf
+python -m eval report RUN RUN ...     write RUN/report/compare.html
+python -m eval compare RUN RUN ...    print the tests between models and cohorts
+python -m eval clinical RUN           clinical and combined models of the run's cohorts
+python -m eval lint TABLE             does a table of results contradict itself?
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any
 
 import typer
 
-from eval.ceiling import Ceiling, ceilings
-from eval.cohort import Metrics
-from eval.evaluate import evaluate_run
+from eval import console
+from eval.ceiling import ceilings
+from eval.checklists import write_checklists
+from eval.cohort import Metrics, Settings
+from eval.comparison import Comparison
+from eval.comparison import compare as compared
+from eval.comparison.page import write_comparison
+from eval.console import emit, judge, or_exit, quiet
+from eval.evaluate import evaluate_cohorts, evaluate_run
+from eval.gates import Gate, Outcome, check, parse, read_gates
+from eval.modelcard import write_card
+from eval.peer import as_run
 from eval.report import write_report
-from eval.runs import Run, is_tuning
-
-T = TypeVar("T")
+from eval.runs import Run
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,14 +41,24 @@ app = typer.Typer(
     help="""What the models of a run are worth, with intervals, and a report for a clinician.
 
 \b
-python -m eval metrics RUN    write cohorts/*/metrics.json
-python -m eval show RUN       print the table
-python -m eval report RUN     write report/index.html
-python -m eval lint TABLE     does a table of results contradict itself?
+python -m eval metrics RUN            write cohorts/*/metrics.json
+python -m eval show RUN               print the table
+python -m eval report RUN             write report/index.html and report.pdf
+python -m eval report RUN RUN ...     write RUN/report/compare.html
+python -m eval compare RUN RUN ...    print the tests between models and cohorts
+python -m eval clinical RUN           clinical and combined models of the run's cohorts
+python -m eval lint TABLE             does a table of results contradict itself?
 
-A run is a folder holding cohorts/COHORT/predictions.parquet, as training leaves it.""",
+A run is a folder holding cohorts/COHORT/predictions.parquet, as training leaves it; or a file of
+anybody's predictions, parquet or CSV, with columns model, cohort, key, patient, label, probability.
+Exit codes: 2 what you can put right, 5 a gate or a table that failed.""",
 )
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="the run's folder")]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="the run's folder, or a file of predictions")
+]
+RunFolders = Annotated[
+    list[Path], typer.Argument(metavar="RUN...", help="runs' folders, or files of predictions")
+]
 World = Annotated[
     Path | None,
     typer.Option("--ceiling", metavar="WORLD.JSON", help="of a synthetic world; kept in the run"),
@@ -46,42 +66,137 @@ World = Annotated[
 NoExplain = Annotated[
     bool, typer.Option("--no-explain", help="leave out Grad-CAM; needs no weights, no pixels")
 ]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, and nothing else")]
+Gates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--gate", metavar="GATE", help="such as 'auroc_low>=0.80'; fails with exit code 5"
+    ),
+]
+GateFile = Annotated[
+    Path | None, typer.Option("--gates", metavar="FILE", help="a list of gates, YAML or JSON")
+]
+MadeIn = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FOLDER", help="where a file of predictions becomes a run"),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="FOLDER", help="where to write what is made")
+]
 
 
 @app.command()
-def metrics(run: RunFolder) -> None:
+def metrics(
+    run: RunFolder,
+    out: MadeIn = None,
+    gate: Gates = None,
+    gates: GateFile = None,
+    as_json: Json = False,
+) -> None:
     """Write metrics.json beside the predictions of every cohort.
 
     AUROC and AP by resampling patients (1000 draws), ratios at the frozen threshold with Wilson
     intervals, by sex, age band and severity, calibration, and the models against each other.
     A cohort whose predictions have not changed is left as it is.
     """
-    for found in _or_exit(lambda: evaluate_run(run)):
-        typer.echo(run / "cohorts" / found.cohort / "metrics.json")
+    folder, found, outcomes = _evaluated(run, out, _gates(gate, gates), as_json)
+    if as_json:
+        each = [m.model_dump(mode="json") for m in found]
+        _emit("osteoray-evaluation/1", outcomes, run=folder.name, metrics=each)
+    else:
+        for m in found:
+            typer.echo(folder / "cohorts" / m.cohort / "metrics.json")
+    judge(outcomes)
 
 
 @app.command()
-def report(run: RunFolder, no_explain: NoExplain = False, ceiling: World = None) -> None:
-    """Write RUN/report/index.html: one file, no network, made to be printed.
-
-    Metrics are brought up to date first. Grad-CAM pictures are added where the weights and the
-    packed datasets that run.json names can be read; otherwise the report says what is missing.
-    The table of `show` is printed, and the report's path last.
-    """
-    written = _or_exit(lambda: write_report(run, not no_explain, ceiling))
-    show(run)
-    typer.echo(f"report: {written}")
-
-
-@app.command()
-def show(run: RunFolder) -> None:
+def show(
+    run: RunFolder,
+    out: MadeIn = None,
+    gate: Gates = None,
+    gates: GateFile = None,
+    as_json: Json = False,
+) -> None:
     """Print cohorts by models: AUROC with its interval, sensitivity, specificity, the ceiling.
 
     The ceiling is the AUROC that the best possible reader of a synthetic cohort would reach; the
     run knows it once `report --ceiling` was told.
     """
-    found = _or_exit(lambda: evaluate_run(run))
-    typer.echo(table(found, _or_exit(lambda: ceilings(Run.at(run)))))
+    folder, found, outcomes = _evaluated(run, out, _gates(gate, gates), as_json)
+    top = or_exit(lambda: ceilings(Run.at(folder)))
+    if as_json:
+        _emit("osteoray-show/1", outcomes, run=folder.name, rows=console.rows(found, top))
+    else:
+        typer.echo(console.table(found, top))
+    judge(outcomes)
+
+
+@app.command()
+def report(
+    runs: RunFolders,
+    no_explain: NoExplain = False,
+    ceiling: World = None,
+    out: Out = None,
+    gate: Gates = None,
+    gates: GateFile = None,
+    as_json: Json = False,
+) -> None:
+    """Write RUN/report/index.html and report.pdf: one file each, no network, made to be printed.
+
+    Metrics are brought up to date first. Grad-CAM pictures are added where the weights and the
+    packed datasets that run.json names can be read; otherwise the report says what is missing.
+    The model card and the filled checklists lie beside it. The table of `show` is printed, and the
+    report's path last. Of several runs it is report/compare.html of the first, or in --out.
+    """
+    asked = _gates(gate, gates)
+    if len(runs) > 1:
+        made, outcomes = _compared(runs, asked, as_json)
+        target = out or or_exit(lambda: as_run(runs[0])) / "report"
+        page, data = or_exit(lambda: write_comparison(made, target, outcomes))
+        if as_json:
+            _emit("osteoray-report/1", outcomes, report=str(page), comparison=str(data))
+        else:
+            typer.echo(console.contrasts(made))
+            typer.echo(f"report: {page}")
+        judge(outcomes)
+        return
+    with quiet(as_json):
+        folder = or_exit(lambda: _folder(runs[0], out))
+        files = or_exit(lambda: _reported(folder, not no_explain, ceiling))
+        found = or_exit(lambda: evaluate_run(folder))
+    outcomes = or_exit(lambda: check(asked, found))
+    top = or_exit(lambda: ceilings(Run.at(folder)))
+    if as_json:
+        paths = {name: str(path) if path.is_file() else None for name, path in files.items()}
+        _emit("osteoray-report/1", outcomes, rows=console.rows(found, top), **paths)
+    else:
+        typer.echo(console.table(found, top))
+        typer.echo(f"report: {files['report']}")
+    judge(outcomes)
+
+
+@app.command()
+def compare(
+    runs: RunFolders,
+    out: Out = None,
+    gate: Gates = None,
+    gates: GateFile = None,
+    as_json: Json = False,
+) -> None:
+    """Print the tests between the models and cohorts of runs; with --out, write the page too.
+
+    Models on the same pictures by DeLong's paired test, a model on different people by the
+    unpaired one, all corrected together (Holm, Bonferroni). What may not be tested says why.
+    """
+    made, outcomes = _compared(runs, _gates(gate, gates), as_json)
+    page = None if out is None else or_exit(lambda: write_comparison(made, out, outcomes)[0])
+    if as_json:
+        _emit(made.format, outcomes, **made.model_dump(mode="json", exclude={"format"}))
+    else:
+        typer.echo(console.contrasts(made))
+    if page is not None and not as_json:
+        typer.echo(f"report: {page}")
+    judge(outcomes)
 
 
 @app.command()
@@ -94,46 +209,71 @@ def lint(
     against wholes, intervals against estimates, AUROC against its bounds. A finding is impossible,
     not a proportion of n (averaged?), or perhaps a misprint. Exit code 5 if there are any.
     """
-    from eval.linter import lint as judge
+    from eval.linter import lint as contradictions
     from eval.linter import read_table
 
-    found = _or_exit(lambda: judge(read_table(path)))
+    found = or_exit(lambda: contradictions(read_table(path)))
     for finding in found:
         typer.echo(finding.line())
     typer.echo(f"{len(found)} contradiction(s) in {path}")
-    raise typer.Exit(5 if found else 0)
+    raise typer.Exit(console.FAILED if found else 0)
 
 
-def table(found: list[Metrics], ceiling: dict[str, Ceiling]) -> str:
-    """Lines of aligned columns, one for each cohort and model."""
-    head = ("cohort", "model", "n", "AUROC [95%]", "sensitivity [95%]", "specificity [95%]")
-    lines: list[tuple[str, ...]] = [(*head, "ceiling") if ceiling else head]
-    for m in found:
-        for model in m.models:
-            o = model.overall
-            ratios = (o.auroc.text(), o.sensitivity.text(), o.specificity.text())
-            line = (m.cohort, model.model, str(o.n), *ratios)
-            top = ceiling.get(m.cohort)
-            known = f"{top.auroc:.3f}" if top else "-"
-            lines.append((*line, known) if ceiling else line)
-        if not m.models:
-            lines.append((m.cohort, "-", "0", *m.notes))
-    widths = [
-        max(len(row[i]) if i < len(row) else 0 for row in lines) for i in range(len(lines[0]))
+def _evaluated(
+    run: Path, out: Path | None, asked: list[Gate], as_json: bool
+) -> tuple[Path, list[Metrics], list[Outcome]]:
+    """The run's folder, its metrics, and the gates at them."""
+    with quiet(as_json):
+        folder = or_exit(lambda: _folder(run, out))
+        found = or_exit(lambda: evaluate_run(folder))
+    return folder, found, or_exit(lambda: check(asked, found))
+
+
+def _compared(
+    runs: Sequence[Path], asked: list[Gate], as_json: bool
+) -> tuple[Comparison, list[Outcome]]:
+    """The comparison, and the gates at every run, each place with the run's name."""
+    with quiet(as_json):
+        folders = or_exit(lambda: [as_run(run) for run in runs])
+        made = or_exit(lambda: compared(folders))
+        each = [or_exit(lambda f=f: evaluate_run(f)) for f in folders]
+    everything = [m for found in each for m in found]
+    outcomes = [
+        replace(o, cohort=f"{source.run}, {o.cohort}")
+        for source, found in zip(made.sources, each, strict=True)
+        for o in or_exit(lambda f=found: check(asked, f, everything))
     ]
-    printed = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=False)) for row in lines]
-    if any(is_tuning(m.cohort) for m in found):
-        printed.append("A tuning cohort chose temperature and threshold: its row is optimistic.")
-    return "\n".join(line.rstrip() for line in printed)
+    return made, outcomes
 
 
-def _or_exit(work: Callable[[], T]) -> T:
-    """Run `work`; what the user can put right is one line on stderr and exit code 2."""
-    try:
-        return work()
-    except (ValueError, OSError) as e:
-        print(f"eval: {e}", file=sys.stderr)
-        raise typer.Exit(2) from None
+def _reported(folder: Path, explain: bool, world: Path | None) -> dict[str, Path]:
+    """Write the report and what lies beside it; return the paths by name."""
+    page = write_report(folder, explain, world)
+    run = Run.at(folder)
+    card = write_card(run, evaluate_cohorts(run, Settings())[0])
+    data, sheet = write_checklists(run)
+    files = {"report": page, "pdf": page.with_name("report.pdf"), "modelcard": card}
+    return files | {"checklists": data, "checklists_csv": sheet}
+
+
+def _folder(run: Path, out: Path | None) -> Path:
+    """The run's folder, made in `out` of a file of predictions.
+
+    Raises:
+        ValueError: `out` is given for a folder, which needs none.
+    """
+    if out is not None and run.is_dir():
+        raise ValueError("--out is for a file of predictions, or for several runs")
+    return as_run(run, out)
+
+
+def _gates(given: list[str] | None, file: Path | None) -> list[Gate]:
+    """Every gate that was asked for; exits where one is not a gate."""
+    return or_exit(lambda: [*map(parse, given or ()), *(read_gates(file) if file else ())])
+
+
+def _emit(name: str, outcomes: Sequence[Outcome], **value: Any) -> None:
+    emit({"format": name, **value, "gates": console.passed(outcomes)})
 
 
 if __name__ == "__main__":

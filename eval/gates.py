@@ -141,26 +141,40 @@ def read_gates(path: Path) -> list[Gate]:
     return found
 
 
-def check(gates: Iterable[Gate], metrics: Sequence[Metrics]) -> list[Outcome]:
+def check(
+    gates: Iterable[Gate], metrics: Sequence[Metrics], known: Sequence[Metrics] | None = None
+) -> list[Outcome]:
     """Every gate at every place it holds for.
+
+    Args:
+        gates: what must hold.
+        metrics: of one run.
+        known: of every run that is judged together, whose cohorts and models may be named too; a
+            run without the one named fails.
 
     Raises:
         ValueError: a gate names a cohort, a model or a characteristic that is not there.
     """
+    gates = list(gates)
+    for gate in gates:
+        _check_names(gate, metrics if known is None else known)
     return [outcome for gate in gates for outcome in _check(gate, metrics)]
 
 
+def _check_names(gate: Gate, metrics: Sequence[Metrics]) -> None:
+    models = [x for m in metrics for x in m.models]
+    for word, kind, names in (
+        (gate.cohort, "cohort", [m.cohort for m in metrics]),
+        (gate.model, "model", [x.model for x in models]),
+        (gate.by, "characteristic", [s.by for x in models for s in x.subgroups]),
+    ):
+        if word is not None and word not in names:
+            raise ValueError(
+                f"gate {gate.text!r}: {_unknown(word, list(dict.fromkeys(names)), kind)}"
+            )
+
+
 def _check(gate: Gate, metrics: Sequence[Metrics]) -> list[Outcome]:
-    cohorts = [m.cohort for m in metrics]
-    if gate.cohort is not None and gate.cohort not in cohorts:
-        raise ValueError(f"gate {gate.text!r}: {_unknown(gate.cohort, cohorts, 'cohort')}")
-    models = list(dict.fromkeys(x.model for m in metrics for x in m.models))
-    if gate.model is not None and gate.model not in models:
-        raise ValueError(f"gate {gate.text!r}: {_unknown(gate.model, models, 'model')}")
-    if gate.by is not None:
-        known = list(dict.fromkeys(s.by for m in metrics for x in m.models for s in x.subgroups))
-        if gate.by not in known:
-            raise ValueError(f"gate {gate.text!r}: {_unknown(gate.by, known, 'characteristic')}")
     found = []
     for m in metrics:
         if m.cohort != (gate.cohort or m.cohort) or (gate.cohort is None and is_tuning(m.cohort)):
@@ -171,8 +185,9 @@ def _check(gate: Gate, metrics: Sequence[Metrics]) -> list[Outcome]:
             why = f"undefined: no predictions{f' of {gate.model}' if gate.model else ''}"
             found.append(Outcome(gate.text, m.cohort, gate.model, None, False, why))
     if not found:
-        why = "undefined: no cohort but those that chose the threshold"
-        found.append(Outcome(gate.text, "all", gate.model, None, False, why))
+        why = "not judged on it" if gate.cohort else "no cohort but those that chose the threshold"
+        place = gate.cohort or "all"
+        found.append(Outcome(gate.text, place, gate.model, None, False, f"undefined: {why}"))
     return found
 
 

@@ -20,9 +20,11 @@ from eval.baseline import Baseline, baseline
 from eval.bootstrap import PatientDraws
 from eval.checks import check_cohort, notes, threshold
 from eval.clinical.confounding import Confounding
+from eval.clinical.probe import probe
 from eval.compare import Difference, differences
 from eval.frames import Frame
 from eval.intervals import Method
+from eval.linter import from_metrics, lint
 from eval.net_benefit import DecisionCurve, decision_curve
 from eval.performance import Cases, Performance, performance
 from eval.reliability import Calibration, calibration
@@ -154,11 +156,12 @@ def evaluate_cohort(
                 comparisons=comparisons,
                 severities=by_severity(of_rows["severity"], cases, rule),
                 decision=decision_curve(cases),
+                confounding=probe(rows, settings) if len(rows) else None,
                 fracture=fracture_metrics(frame[of_model], settings),
             )
         )
         paired[name] = (rows["key"].tolist(), cases)
-    return Metrics(
+    metrics = Metrics(
         cohort=cohort,
         predictions_sha256=predictions_sha256,
         settings=settings,
@@ -168,6 +171,20 @@ def evaluate_cohort(
         differences=differences(paired),
         notes=tuple(notes(frame)),
     )
+    check_coherent(metrics, f"{cohort}: a fault of OsteoRay, please report it")
+    return metrics
+
+
+def check_coherent(metrics: Metrics, what: str) -> None:
+    """Refuse metrics that the linter finds a contradiction in: nobody is to read them.
+
+    Raises:
+        ValueError: `what`, the first finding and how many more there are, in one line.
+    """
+    findings = lint(from_metrics(metrics.model_dump(mode="json")))
+    if findings:
+        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+        raise ValueError(f"{what}: {findings[0].line()}{more}")
 
 
 def _teacher_first(names: Iterable[str]) -> list[str]:

@@ -1,12 +1,21 @@
-"""Every cohort of a run: predictions.parquet -> metrics.json, again only if something changed."""
+"""Every cohort of a run: predictions.parquet -> metrics.json, again only if something changed.
+
+Cohorts are computed side by side in threads: their heavy loops are compiled or numpy's and let each
+other run. No metrics.json is written, and none is reported, that contradicts itself (`linter`).
+"""
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from data_sharding.schema import canonical_json, sha256_file, write_atomic
-from eval.cohort import Metrics, Settings, evaluate_cohort
+from eval.cohort import Metrics, Settings, check_coherent, evaluate_cohort
 from eval.runs import Run
+
+#: Cohorts at once: each holds its resampled patients, 2 bytes a draw and patient.
+AT_ONCE = min(4, os.cpu_count() or 1)
 
 
 def evaluate_run(run: Path, settings: Settings | None = None) -> list[Metrics]:
@@ -32,19 +41,23 @@ def evaluate_cohorts(run: Run, settings: Settings) -> tuple[list[Metrics], list[
     if not run.cohorts:
         wanted = run.folder / "cohorts" / "COHORT" / "predictions.parquet"
         raise ValueError(f"{wanted}: none there. Let training predict a cohort first")
-    found, problems = [], []
-    for cohort in run.cohorts:
+
+    def one(cohort: str) -> Metrics | str:
         try:
-            found.append(_evaluate(run, cohort, settings))
+            return _evaluate(run, cohort, settings)
         except ValueError as e:
-            problems.append(str(e))
-    return found, problems
+            return _one_line(e, run.cohort(cohort, "predictions.parquet"))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = list(pool.map(one, run.cohorts))
+    return [m for m in found if isinstance(m, Metrics)], [e for e in found if isinstance(e, str)]
 
 
 def _evaluate(run: Run, cohort: str, settings: Settings) -> Metrics:
     path, target = run.cohort(cohort, "predictions.parquet"), run.cohort(cohort, "metrics.json")
     sha256 = sha256_file(path)
     if kept := _fresh(target, sha256, settings):
+        check_coherent(kept, f"{target}: changed since it was made: remove it")
         return kept
     metrics = evaluate_cohort(run.predictions(cohort), cohort, settings, sha256)
     write_atomic(target, canonical_json(metrics.model_dump(mode="json")) + "\n")
@@ -61,3 +74,9 @@ def _fresh(target: Path, sha256: str, settings: Settings) -> Metrics | None:
         return None  # of an older format, or torn: made again
     same = kept.predictions_sha256 == sha256 and kept.settings == settings
     return kept if same else None
+
+
+def _one_line(error: ValueError, path: Path) -> str:
+    """The message on one line, which names the file."""
+    text = " ".join(str(error).split())
+    return text if str(path.parent) in text else f"{path}: {text}"

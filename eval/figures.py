@@ -8,21 +8,27 @@ from typing import Any
 import numpy as np
 
 from eval import plots
-from eval.cohort import Metrics
+from eval.cohort import Metrics, ModelMetrics
 from eval.curves import pr, roc
+from eval.estimate import Estimate
 from eval.frames import Frame
+from eval.reporting.benefit import SENSIBLE
 from eval.runs import MODELS, Run
 
 
 @dataclass(frozen=True)
 class Figures:
-    """SVG texts of one cohort; None where there is nothing to draw, with `why`."""
+    """SVG texts of one cohort; None where there is nothing to draw, with `why`.
 
-    curves: str | None
-    subgroups: str | None
-    severities: str | None
-    confusion: str | None
+    fractures: model -> its figure.
+    """
+
+    roc: str | None
+    precision_recall: str | None
     reliability: str | None
+    decision: str | None
+    severity: str | None
+    fractures: dict[str, str]
     why: str
 
 
@@ -34,81 +40,101 @@ def cohort_figures(metrics: Metrics, frame: Frame) -> Figures:
         frame: its predictions.
     """
     name = metrics.cohort
-    labelled = frame[frame["label"].notna()]
-    models = [m for m in metrics.models if m.overall.n]
-    matrices = {m.model: m.overall.confusion for m in models if m.overall.confusion}
-    bins = {m.model: m.calibration.bins for m in models}
+    bins = {m.model: m.calibration.bins for m in metrics.models if m.overall.n}
     reasons = [m.overall.auroc.undefined for m in metrics.models if m.overall.auroc.value is None]
+    receiver, precision_recall = _ranking(metrics, frame[frame["label"].notna()])
     return Figures(
-        curves=_curves(metrics, labelled),
-        subgroups=_subgroups(metrics) if models else None,
-        severities=_severities(metrics),
-        confusion=plots.confusion(matrices, f"confusion {name}") if matrices else None,
+        roc=receiver,
+        precision_recall=precision_recall,
         reliability=plots.reliability(bins, f"reliability {name}") if bins else None,
+        decision=_decision(metrics),
+        severity=_severity(metrics),
+        fractures=_fractures(metrics),
         why=reasons[0] or "" if reasons else "no predictions",
     )
 
 
-def _curves(metrics: Metrics, labelled: Frame) -> str | None:
-    receivers, precision_recall, points = {}, {}, {}
+def _ranking(metrics: Metrics, labelled: Frame) -> tuple[str | None, str | None]:
+    """The ROC and the precision-recall figure."""
+    receivers, steps, dots, points = {}, {}, {}, {}
     prevalence = 0.0
     for m in metrics.models:
-        if m.overall.auroc.value is None:
+        o = m.overall
+        if o.auroc.value is None:
             continue
         rows = labelled[labelled["model"] == m.model]
         label, score = rows["label"].to_numpy(int), rows["probability"].to_numpy(float)
-        receiver, steps = roc(label, score), pr(label, score)
-        receivers[m.model] = receiver.fpr, receiver.tpr
-        precision_recall[m.model] = (
-            np.append(0, steps.recall),
-            np.append(steps.precision[0], steps.precision),
-        )
-        prevalence = m.overall.prevalence.value or 0.0
-        point = m.overall.specificity.value, m.overall.sensitivity.value, m.overall.ppv.value
-        if None not in point:
-            points[m.model] = point
-    name = f"curves {metrics.cohort}"
+        curve, step = roc(label, score), pr(label, score)
+        receivers[m.model] = curve.fpr, curve.tpr
+        first = np.append(step.precision[0], step.precision)
+        steps[m.model] = np.append(0, step.recall), first
+        prevalence = o.prevalence.value or 0.0
+        if o.specificity.value is not None and o.sensitivity.value is not None:
+            dots[m.model] = 1 - o.specificity.value, o.sensitivity.value
+        if o.sensitivity.value is not None and o.ppv.value is not None:
+            points[m.model] = o.sensitivity.value, o.ppv.value
     if not receivers:
-        return None
-    return plots.roc_and_precision_recall(receivers, precision_recall, points, prevalence, name)
-
-
-def _subgroups(metrics: Metrics) -> str | None:
-    rows: list[tuple[str, int, dict[str, Any]]] = []
-    first = metrics.models[0]
-    everyone = {m.model: m.overall.auroc for m in metrics.models}
-    rows.append(("everybody", first.overall.n, everyone))
-    for i, group in enumerate(first.subgroups):
-        estimates = {m.model: _level(m.subgroups, i, group.level) for m in metrics.models}
-        if None in estimates.values():
-            continue
-        label = f"{group.by} {group.level}" if group.by == "age" else group.level
-        rows.append((label, group.performance.n, estimates))
-    return plots.forest(rows, "AUROC (95% interval)", f"subgroups {metrics.cohort}")
-
-
-def _level(subgroups: tuple, i: int, level: str) -> Any:
-    """The AUROC of the same subgroup under another model; None if that model lacks it."""
-    same = i < len(subgroups) and subgroups[i].level == level
-    return subgroups[i].performance.auroc if same else None
-
-
-def _severities(metrics: Metrics) -> str | None:
-    models = [m for m in metrics.models if m.severities]
-    if not models:
-        return None
-    rows = []
-    for i, band in enumerate(models[0].severities):
-        rows.append((band.level, band.n, {m.model: m.severities[i].accuracy for m in models}))
-    return plots.forest(
-        rows, "share called rightly at the frozen threshold", f"severity {metrics.cohort}"
+        return None, None
+    name = metrics.cohort
+    return (
+        plots.roc(receivers, dots, f"roc {name}"),
+        plots.precision_recall(steps, points, prevalence, f"pr {name}"),
     )
 
 
-def training_figure(run: Run) -> str | None:
-    """Loss and tuning AUROC of the models that were trained here."""
-    panels: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
+def _decision(metrics: Metrics) -> str | None:
+    models = [m for m in metrics.models if not m.decision.undefined and m.decision.thresholds]
+    if not models:
+        return None
+    first = models[0]
+    shown = sum(t <= _end(first) for t in first.decision.thresholds)
+    curves = {
+        m.model: (m.decision.thresholds[:shown], m.decision.net_benefit[:shown]) for m in models
+    }
+    everybody = first.decision.thresholds[:shown], first.decision.treat_all[:shown]
+    prevalence = first.overall.prevalence.value or 0.0
+    name = f"decision {metrics.cohort}"
+    banded = "student" if "student" in curves else first.model
+    return plots.decision_curves(curves, everybody, SENSIBLE, prevalence, banded, name)
+
+
+def _end(model: ModelMetrics) -> float:
+    """Where the axis ends: a little beyond both the sensible thresholds and the prevalence."""
+    return min(0.95, max(SENSIBLE[1], model.overall.prevalence.value or 0.0) + 0.15)
+
+
+def _severity(metrics: Metrics) -> str | None:
+    models = [m for m in metrics.models if any(b.accuracy.value is not None for b in m.severities)]
+    if not models:
+        return None
+    bands = [b.level if b.n is None else f"{b.level}\nn = {b.n:,}" for b in models[0].severities]
+    flagged = {m.model: [_flagged(b) for b in m.severities] for m in models}
+    return plots.severity(bands, flagged, f"severity {metrics.cohort}")
+
+
+def _flagged(band: Any) -> Estimate:
+    """The share flagged: of the normal, whom a right call leaves alone, the complement."""
+    e = band.accuracy
+    if band.level != "normal" or e.value is None:
+        return e
+    low, high = (None if v is None else 1 - v for v in (e.high, e.low))
+    return Estimate(value=1 - e.value, low=low, high=high, method=e.method)
+
+
+def _fractures(metrics: Metrics) -> dict[str, str]:
+    drawn = {}
+    for m in metrics.models:
+        if m.fracture is not None and m.fracture.curves:
+            name = f"fractures {metrics.cohort} {m.model}"
+            drawn[m.model] = plots.fracture_free(m.fracture.days, m.fracture.curves, name)
+    return drawn
+
+
+def training_figures(run: Run) -> list[str]:
+    """Loss and tuning AUROC of the models that were trained here, as far as they are on file."""
+    drawn = []
     for quantity, title in (("train/loss", "training loss"), ("tune/auroc", "tuning AUROC")):
+        lines: dict[str, tuple[list[float], list[float]]] = {}
         for model in MODELS:
             points = [
                 (float(line["step"]), float(line[quantity]))
@@ -117,8 +143,10 @@ def training_figure(run: Run) -> str | None:
             ]
             if points:
                 steps, values = zip(*points, strict=True)
-                panels.setdefault(title, {})[model] = (list(steps), list(values))
-    return plots.training_curves(panels, "training") if panels else None
+                lines[model] = (list(steps), list(values))
+        if lines:
+            drawn.append(plots.training_curves(title, lines, f"training {quantity}"))
+    return drawn
 
 
 def _is_number(value: Any) -> bool:

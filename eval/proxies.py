@@ -95,5 +95,6 @@ def _reference(labelled: Metrics | None) -> dict[str, tuple[float | None, int]]:
     if labelled is None or not labelled.models:
         return {}
     model = labelled.models[0]
-    groups = {s.level: s.performance for s in model.subgroups} | {"everybody": model.overall}
-    return {name: (p.prevalence.value, p.n) for name, p in groups.items()}
+    groups = {s.level: s.performance for s in model.subgroups if s.by in ("sex", "age")}
+    found = groups | {"everybody": model.overall}
+    return {name: (p.prevalence.value, p.n) for name, p in found.items() if p is not None}

@@ -106,8 +106,9 @@ LIMITATIONS = (
     "People in these cohorts had both a radiograph and a DXA. Those sent to DXA differ from those "
     "who are not, and no cohort here shows what happens among everybody with a radiograph.",
     "Grad-CAM shows where a picture moved the score. It is not evidence that the model reads bone, "
-    "and the pictures shown were chosen because the model was right and sure.",
-    "Subgroups were not tested for differences: intervals that overlap prove no equality, and some "
-    "of those that do not overlap will be chance.",
+    "and the pictures shown were chosen by rule, for how sure and how wrong the model was.",
+    "A gap that no test found is not a gap that is not there: small groups hide large ones. "
+    "Corrections for many comparisons hold within one model on one cohort, not across the report.",
+    "Net benefit, PPV and NPV say what happens if everybody flagged is offered a DXA and takes it.",
     "Numbers on a tuning cohort are optimistic: temperature and threshold were chosen there.",
 )

@@ -1,0 +1,27 @@
+"""The report's figures as inline SVG. They compute nothing: numbers come in, ink goes out."""
+
+from eval.plots.calibration import reliability
+from eval.plots.decision import decision_curves
+from eval.plots.fractures import fracture_free
+from eval.plots.ranking import precision_recall, roc
+from eval.plots.severity import severity
+from eval.plots.strip import Scale, axis, key, scale_of, strip
+from eval.plots.style import heat, pen
+from eval.plots.training import training_curves
+
+__all__ = [
+    "Scale",
+    "axis",
+    "decision_curves",
+    "fracture_free",
+    "heat",
+    "key",
+    "pen",
+    "precision_recall",
+    "reliability",
+    "roc",
+    "scale_of",
+    "severity",
+    "strip",
+    "training_curves",
+]

@@ -1,0 +1,104 @@
+"""Ink on paper: colours, dashes and marks that survive print and colour blindness; SVG text.
+
+A model is told apart by three things at once, so that losing one of them (a grey printer, a common
+colour blindness, a crowded corner) loses nothing. Text stays text (the page's own fonts,
+selectable, small files). Names inside an SVG are salted with the figure's name, so that figures can
+share a page and equal numbers give equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+INK, MUTED, RULE, BAND = "#1b2733", "#55636f", "#dfe5ea", "#eef2f5"
+#: Okabe and Ito's blue, vermilion, green and purple, the last three darkened until each stands
+#: out from white by 4.5:1, and ink grey. tests/eval/test_plots.py measures it.
+COLOURS = ("#0072b2", "#b84300", "#00735c", "#9c3f7a", "#4b5864")
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.6)),
+    (0, (1.5, 1.3)),
+    (0, (6, 1.5, 1.3, 1.5)),
+    (0, (9, 2)),
+)
+MARKS = ("o", "s", "^", "D", "v")
+#: Inches: half of the page beside another figure, all of a phone.
+SMALL = (4.7, 3.9)
+STYLE: Any = {
+    "font.size": 10,
+    "font.family": "DejaVu Sans",
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.7,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "legend.handlelength": 2.6,
+    "svg.fonttype": "none",
+}
+
+
+@dataclass(frozen=True)
+class Pen:
+    """How one model is drawn: colour, matplotlib dash, matplotlib marker."""
+
+    ink: str
+    dash: Any
+    mark: str
+
+
+def pen(model: str, models: Sequence[str]) -> Pen:
+    """Student and teacher keep theirs in every figure; no two of the first 25 models are alike."""
+    known = ["student", "teacher"]
+    order = known + [m for m in models if m not in known]
+    i = order.index(model)
+    turn = i // len(COLOURS)
+    return Pen(
+        COLOURS[i % len(COLOURS)],
+        DASHES[(i + turn) % len(DASHES)],
+        MARKS[(i + 2 * turn) % len(MARKS)],
+    )
+
+
+def heat(values: NDArray) -> NDArray:
+    """Colour of values in [0, 1]: [...] -> RGB [..., 3] in [0, 1]."""
+    return mpl.colormaps["inferno"](values)[..., :3].astype(np.float32)
+
+
+def paper(size: tuple[float, float] = SMALL) -> Figure:
+    """An empty figure of `size` inches; draw on it within ``mpl.rc_context(STYLE)``."""
+    return Figure(figsize=size, layout="constrained")
+
+
+def svg(figure: Figure, name: str) -> str:
+    """The figure as an ``<svg>`` element to put into a page, without dates or addresses."""
+    with mpl.rc_context(STYLE | {"svg.hashsalt": f"osteoray {name}"}):
+        buffer = io.StringIO()
+        FigureCanvasSVG(figure).print_svg(
+            buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
+    text = buffer.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    return re.sub(r'\s(width|height)="[\d.]+pt"', "", text, count=2)

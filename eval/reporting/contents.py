@@ -1,0 +1,157 @@
+"""Everything that the sections of a report may speak of, gathered from a run and its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from data_sharding.schema import Manifest, sha256_file
+from eval import modelcard, proxies, wording
+from eval.ceiling import ceilings
+from eval.checklists import Checklist, filled
+from eval.cohort import Metrics, ModelMetrics
+from eval.figures import Figures, training_figures
+from eval.frames import Frame
+from eval.reporting.benefit import SENSIBLE, acts, gains
+from eval.reporting.cautions import cautions, elsewhere
+from eval.reporting.groups import SMALL_P, forest, small
+from eval.reporting.pictures import Pictures
+from eval.reporting.prevalence import Reweighted, reweighted
+from eval.reporting.probe import probe
+from eval.reporting.text import rows
+from eval.runs import MODELS, Run, is_tuning
+
+#: Keys of run.json that have a place of their own in the report.
+PLACED = ("run_id", "recipe", "manifests", "ceiling", "world", "timings", "versions", "complete")
+
+
+def shown(metrics: Sequence[Metrics]) -> list[Metrics]:
+    """The cohorts to draw: those that chose no threshold, or all if there are no others."""
+    return [m for m in metrics if not is_tuning(m.cohort)] or list(metrics)
+
+
+def contents(
+    run: Run,
+    metrics: Sequence[Metrics],
+    problems: Sequence[str],
+    figures: dict[str, Figures],
+    pictures: Pictures,
+) -> dict[str, Any]:
+    """What the templates are given, by name.
+
+    Args:
+        run: the run.
+        metrics: of its cohorts.
+        problems: why other cohorts have none, a line each.
+        figures: of the cohorts `shown`.
+        pictures: Grad-CAM, or why there is none.
+    """
+    best = wording.headline(metrics)
+    drawn = shown(metrics)
+    internal = _internal(metrics)
+    proxy_frame, proxy_problem = _proxies(run)
+    found, no_checklists = _checklists(run)
+    other_prevalences = [r for m in drawn for r in reweighted(m, run.predictions(m.cohort))]
+    leading = {m.cohort: sorted(m.models, key=lambda x: x.model != "student") for m in drawn}
+    facts = run.facts
+    return {
+        "sections": {"fractures": any(x.fracture for m in drawn for x in m.models)},
+        "metrics": metrics,
+        "shown": drawn,
+        "problems": [without_path(p, run) for p in problems],
+        "facts": facts,
+        "other_facts": {k: v for k, v in facts.items() if k not in PLACED},
+        "ceiling": ceilings(run),
+        "config": run.config,
+        "headline": best,
+        "reading": _reading(best, other_prevalences),
+        "cautions": cautions(best, drawn, internal, run.packs),
+        "limitations": wording.LIMITATIONS,
+        "is_tuning": is_tuning,
+        "figures": figures,
+        "reweighted": other_prevalences,
+        "sensible": SENSIBLE,
+        "acts": acts,
+        "gains": gains,
+        "forests": {m.cohort: _there(forest(m, x) for x in leading[m.cohort]) for m in drawn},
+        "small": small,
+        "small_p": SMALL_P,
+        "probes": {m.cohort: _there(probe(m, x) for x in leading[m.cohort]) for m in drawn},
+        "training": training_figures(run),
+        "packs": run.packs,
+        "splits": _splits,
+        "proxies": None if proxy_frame is None else proxies.decisions(proxy_frame),
+        "shift": None if proxy_frame is None else proxies.shift(proxy_frame, internal),
+        "proxy_problem": proxy_problem,
+        "internal": internal,
+        "pictures": pictures,
+        "card": modelcard.card(run, metrics),
+        "checklists": found,
+        "no_checklists": no_checklists,
+        "models": _models(run),
+        "rows": rows,
+    }
+
+
+def without_path(text: str, run: Run) -> str:
+    """The message without the folder's place on this machine, which is nobody's business."""
+    return text.replace(f"{run.folder}/", "")
+
+
+def _there(made: Iterable[Any]) -> list[Any]:
+    return [x for x in made if x is not None]
+
+
+def _reading(
+    best: tuple[Metrics, ModelMetrics] | None, found: Sequence[Reweighted]
+) -> Sequence[str]:
+    """The lead result in sentences, and what it would mean where the condition is rarer."""
+    if best is None:
+        return []
+    names = best[0].cohort, best[1].model
+    rarer = [elsewhere(r) for r in found if (r.cohort, r.model) == names]
+    return [*wording.reading(*best), *filter(None, rarer)]
+
+
+def _checklists(run: Run) -> tuple[list[Checklist], str]:
+    try:
+        return filled(run), ""
+    except ValueError as e:
+        return [], without_path(str(e), run)
+
+
+def _proxies(run: Run) -> tuple[Frame | None, str]:
+    try:
+        frame = run.pseudo_labels
+    except ValueError as e:
+        return None, without_path(str(e), run)
+    return frame, "" if frame is not None else "this run made no proxy labels"
+
+
+def _internal(metrics: Sequence[Metrics]) -> Metrics | None:
+    """A labelled cohort that is not external: what the others are compared with."""
+    inside = [m for m in metrics if "external" not in m.cohort and m.models]
+    return next((m for m in inside if m.models[0].overall.n), None)
+
+
+def _splits(manifest: Manifest) -> dict[str, int]:
+    """Split -> samples, in the order of the shards."""
+    counts: dict[str, int] = {}
+    for shard in manifest.shards:
+        counts[shard.split] = counts.get(shard.split, 0) + shard.samples
+    return counts
+
+
+def _models(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What lies beside each model's weights."""
+    found = []
+    for model in MODELS:
+        facts = {
+            file: run.weights(model, f"{file}.json") for file in ("calibration", "operating_point")
+        }
+        weights = run.folder / model / "weights" / "model.safetensors"
+        if weights.is_file():
+            facts["weights"] = {"sha256": sha256_file(weights)}
+        if listed := rows(facts):
+            found.append((model, listed))
+    return found

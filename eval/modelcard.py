@@ -9,15 +9,24 @@ files beside the weights; what no file says is "undefined".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_sharding.schema import CLASSES, write_atomic
 from eval import wording
+from eval.checklists.answers.method import (
+    initialisation,
+    model,
+    output,
+    software,
+    training,
+    updating,
+)
 from eval.checklists.evidence import Evidence, Missing
 from eval.cohort import Metrics, ModelMetrics
 from eval.estimate import Estimate
+from eval.gates import PAIR
 from eval.runs import Run, is_tuning
 
 INTENDED = (
@@ -37,11 +46,22 @@ FORBIDDEN = (
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A cell that is an estimate, and the digits it is printed with."""
+
+    estimate: Estimate
+    digits: int = 3
+
+    def __str__(self) -> str:
+        return self.estimate.text(self.digits).replace("-", "−")
+
+
+@dataclass(frozen=True)
 class Table:
-    """Lines of text under a head, all of one width."""
+    """Lines of cells under a head, all of one width."""
 
     head: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
+    lines: tuple[tuple[str | Figure, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -72,7 +92,9 @@ class Card:
             lines += [*(f"- {_escape(k)}: `{v}`" for k, v in s.facts), *[""] * bool(s.facts)]
             if s.table is not None:
                 rows = (s.table.head, ("---",) * len(s.table.head), *s.table.lines)
-                lines += [f"| {' | '.join(map(_escape, row))} |" for row in rows] + [""]
+                lines += [
+                    f"| {' | '.join(_escape(str(cell)) for cell in row)} |" for row in rows
+                ] + [""]
         return "\n".join(lines)
 
 
@@ -108,20 +130,20 @@ def write_card(run: Run, metrics: Sequence[Metrics]) -> Path:
 
 
 def _model(e: Evidence) -> Section:
-    from eval.checklists.answers.method import initialisation, model, software, training
+    said = {"": model, "start": initialisation, "training": training, "software": software}
+    return Section("Model", points=tuple(_answers(e, said)))
 
-    said = []
-    for name, answer in (
-        ("Model", model),
-        ("Start", initialisation),
-        ("Training", training),
-        ("Software", software),
-    ):
+
+def _answers(e: Evidence, functions: dict[str, Callable[[Evidence], str]]) -> list[str]:
+    """The sentences of several answers, each with its name; or why there is none."""
+    found = []
+    for name, function in functions.items():
         try:
-            said.append(f"{name}: {answer(e)}")
+            sentences = function(e).split("\n")
         except Missing as why:
-            said.append(f"{name}: undefined: {why}")
-    return Section("Model", tuple(said))
+            sentences = [f"undefined: {why}"]
+        found += [f"{name}: {s}" if name else s for s in sentences]
+    return found
 
 
 def _data(e: Evidence) -> Section:
@@ -155,7 +177,7 @@ def _worth(metrics: Sequence[Metrics]) -> Section:
             _name(m),
             x.model,
             f"{x.overall.n:,}",
-            *(_text(getattr(x.overall, c)) for c in columns.values()),
+            *(Figure(getattr(x.overall, c)) for c in columns.values()),
         )
         for m in metrics
         for x in m.models
@@ -168,29 +190,22 @@ def _worth(metrics: Sequence[Metrics]) -> Section:
 
 
 def _operating(e: Evidence, metrics: Sequence[Metrics]) -> Section:
-    from eval.checklists.answers.method import output, updating
-
-    said = []
-    for answer in (output, updating):
-        try:
-            said.append(answer(e))
-        except Missing as why:
-            said.append(f"undefined: {why}")
+    said = _answers(e, {"threshold": output, "calibration": updating})
     lines = tuple(
         (
             _name(m),
             x.model,
             "undefined: none was frozen" if x.threshold is None else f"{x.threshold:.4g}",
-            _text(x.overall.brier_binary),
-            _text(x.calibration.ece_positive_class),
-            _text(x.calibration.in_the_large, 2),
-            _text(x.calibration.slope, 2),
+            Figure(x.overall.brier_binary),
+            Figure(x.calibration.ece_positive_class),
+            Figure(x.calibration.in_the_large, 2),
+            Figure(x.calibration.slope, 2),
         )
         for m in metrics
         for x in m.models
     )
     head = ("Cohort", "Model", "Threshold", "Brier", "ECE", "In the large (0)", "Slope (1)")
-    return Section("Operating point and calibration", tuple(said), table=Table(head, lines))
+    return Section("Operating point and calibration", points=tuple(said), table=Table(head, lines))
 
 
 def _groups(metrics: Sequence[Metrics]) -> Section:
@@ -200,19 +215,19 @@ def _groups(metrics: Sequence[Metrics]) -> Section:
     m, x = best
     lines = []
     for s in x.subgroups:
-        if " x " in s.by:
+        if PAIR in s.by or s.by == "severity":  # a severity is of one class and has no AUROC
             continue
         if s.performance is None:
             lines.append((f"{s.by}: {s.level}", "kept back", str(s.suppressed), "", ""))
             continue
         gap = s.gap.auroc if s.gap else None
-        difference = "nothing to compare with" if gap is None else _text(gap)
+        difference = "nothing to compare with" if gap is None else Figure(gap)
         p = "" if gap is None or gap.p_holm is None else f"{gap.p_holm:.3f}"
-        row = (f"{s.by}: {s.level}", f"{s.performance.n:,}", _text(s.performance.auroc))
+        row = (f"{s.by}: {s.level}", f"{s.performance.n:,}", Figure(s.performance.auroc))
         lines.append((*row, difference, p))
     text = (
         f"{x.model} on {m.cohort}. A gap is the group's AUROC minus that of everybody else; p "
-        f"after Holm for {x.comparisons:,} gaps tested. Other cohorts: in their metrics.json.",
+        f"after Holm for {x.comparisons:,} gaps tested. The rest is in metrics.json.",
     )
     head = ("Group", "n", "AUROC", "Gap to the rest", "p (Holm)")
     return Section("Subgroups and gaps", text, table=Table(head, tuple(lines)))
@@ -246,7 +261,7 @@ def _found(e: Evidence, metrics: Sequence[Metrics]) -> list[str]:
 
 def _miscalibrated(m: Metrics, x: ModelMetrics) -> str:
     slope = x.calibration.slope
-    return f"{m.cohort}, {x.model}: the calibration slope is {_text(slope, 2)}, and 1 is right."
+    return f"{m.cohort}, {x.model}: the calibration slope is {Figure(slope, 2)}, and 1 is right."
 
 
 def _is_off(slope: Estimate) -> bool:
@@ -270,10 +285,6 @@ def _hashes(e: Evidence, metrics: Sequence[Metrics]) -> Section:
 
 def _name(m: Metrics) -> str:
     return f"{m.cohort} (chose the threshold: optimistic)" if is_tuning(m.cohort) else m.cohort
-
-
-def _text(e: Estimate, digits: int = 3) -> str:
-    return e.text(digits).replace("-", "−")
 
 
 def _escape(text: str) -> str:

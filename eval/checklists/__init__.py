@@ -78,7 +78,7 @@ def _plain(c: Checklist) -> dict[str, object]:
                 "section": f.item.section,
                 "item": f.item.text,
                 "status": f.status,
-                "answer": f.answer.text if f.answer else None,
+                "answer": " ".join(f.answer.sentences) if f.answer else None,
                 "proved_by": list(f.answer.proofs) if f.answer else [],
                 "author_adds": f.item.adds if f.answer else None,
                 "why": f.why,
@@ -94,7 +94,9 @@ def _csv(checklists: list[Checklist]) -> str:
     writer.writerow(COLUMNS)
     for c in checklists:
         for f in c.items:
-            answer = (f.answer.text, "; ".join(f.answer.proofs)) if f.answer else ("", "")
+            answer = ("", "")
+            if f.answer:
+                answer = " ".join(f.answer.sentences), "; ".join(f.answer.proofs)
             adds = (f.item.adds or "") if f.answer else ""
             item = (f.item.number, f.item.section, f.item.text)
             writer.writerow((c.standard.name, *item, f.status, *answer, adds))

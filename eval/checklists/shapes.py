@@ -35,7 +35,7 @@ class Standard(Strict):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the files say, and the files that say it, relative to the run's folder."""
+    """What the files say, a sentence a line, and which they are, relative to the run's folder."""
 
     text: str
     proofs: tuple[str, ...]
@@ -43,6 +43,11 @@ class Answer:
     def __post_init__(self) -> None:
         assert self.text, "an answer without words"
         assert self.proofs, "an answer that no file proves"
+
+    @property
+    def sentences(self) -> list[str]:
+        """The text, sentence by sentence."""
+        return self.text.split("\n")
 
     @property
     def links(self) -> list[tuple[str, str]]:

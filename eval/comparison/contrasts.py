@@ -66,7 +66,7 @@ def paired(first: Entry, second: Entry, confidence: float) -> Contrast:
         nri=_improvement(nri(label, before, after, level=confidence)),
         nri_at_threshold=_flagged(first, second, label, before, after, confidence),
         idi=_improvement(idi(label, before, after, confidence)),
-        note=_left_out(first, second, a.size),
+        note=_remark(first, second, a.size),
     )
 
 
@@ -126,9 +126,10 @@ def _not_the_same(first: Entry, second: Entry, a: NDArray, b: NDArray) -> str | 
     return None
 
 
-def _left_out(first: Entry, second: Entry, common: int) -> str | None:
+def _remark(first: Entry, second: Entry, common: int) -> str | None:
     if common == first.key.size == second.key.size:
-        return None
+        same = np.array_equal(first.probability, second.probability)
+        return "the same probabilities for every picture" if same else None
     return f"on {common:,} pictures that both judged, of {first.key.size:,} and {second.key.size:,}"
 
 

@@ -82,7 +82,9 @@ def render(comparison: Comparison, outcomes: Sequence[Outcome] = ()) -> str:
         strip=lambda row: _strip(row.auroc, pens[row.run, row.model], worth),
         axes={name: Markup(axis(scale)) for name, scale in apart.items()},
         gap=lambda c: _strip(c.difference, pens[c.second.run, c.second.model], apart[c.kind]),
-        side=side,
+        letters=(letters := _letters(comparison)),
+        lettered=lambda place: _lettered(place, letters),
+        side=lambda contrast, which: side(contrast, which, letters),
         outcomes=outcomes,
         uncorrected=sum(c.p is not None and c.p < alpha for c in comparison.contrasts),
         held=sum(c.p_holm is not None and c.p_holm < alpha for c in comparison.contrasts),
@@ -106,13 +108,25 @@ KINDS = {
 }
 
 
-def side(contrast: Contrast, which: str) -> str:
-    """One side of a test in words: what both sides share is left out."""
+def side(contrast: Contrast, which: str, letters: dict[str, str]) -> str:
+    """One side of a test in words, runs by their letters."""
     s = getattr(contrast, which)
-    other = contrast.first if which == "second" else contrast.second
-    if contrast.kind == "paired":
-        return f"{s.run}, {s.model}" if s.run != other.run else s.model
-    return f"{s.run}, {s.model} on {s.cohort}" if s.run != other.run else f"{s.model} on {s.cohort}"
+    name = f"{letters[s.run]} {s.model}"
+    return name if contrast.kind == "paired" else f"{name} on {s.cohort}"
+
+
+def _letters(comparison: Comparison) -> dict[str, str]:
+    """Run -> A, B, ... Z, A2, ..."""
+    runs = [s.run for s in comparison.sources]
+    return {run: f"{chr(65 + i % 26)}{i // 26 + 1 if i > 25 else ''}" for i, run in enumerate(runs)}
+
+
+def _lettered(place: str, letters: dict[str, str]) -> str:
+    """A place that starts with a run's name, with its letter instead."""
+    for run in sorted(letters, key=len, reverse=True):
+        if place.startswith(f"{run}, "):
+            return letters[run] + place.removeprefix(run)
+    return place
 
 
 def _pens(rows: Sequence[Row]) -> dict[tuple[str, str], Pen]:

@@ -16,8 +16,8 @@ def count(n: int, unit: str) -> str:
 
 
 def joined(parts: Iterable[str]) -> str:
-    """Sentences in a row, each ended once."""
-    return " ".join(p if p.endswith(".") else f"{p}." for p in parts)
+    """Sentences, each ended once and on a line of its own."""
+    return "\n".join(p if p.endswith(".") else f"{p}." for p in parts)
 
 
 def reasons(excluded: Mapping[str, int]) -> str:

@@ -14,20 +14,19 @@ from numpy.typing import NDArray
 from eval.clinical.features import columns
 from eval.clinical.scores import ost_risk
 from eval.clinical.splines import logistic
+from eval.clinical.summary import OstLine
 from eval.frames import Frame
 
 
 @dataclass(frozen=True)
 class OstRisk:
-    """Log odds = intercept + slope x (-OST), slope above 0; fitted to `n` rows."""
+    """A logistic line on minus OST."""
 
-    intercept: float
-    slope: float
-    n: int
+    facts: OstLine
 
     def margin(self, frame: Frame, where: str = "rows") -> NDArray[np.float64]:
         """Log odds of each row [n]; NaN where age or weight is missing."""
-        return self.intercept + self.slope * risk(frame, where)
+        return self.facts.intercept + self.facts.slope * risk(frame, where)
 
 
 def risk(frame: Frame, where: str = "rows") -> NDArray[np.float64]:
@@ -56,4 +55,4 @@ def fit_ost(frame: Frame, where: str = "training rows") -> OstRisk:
     slope = float(b[1]) / deviation
     if slope <= 0:
         raise ValueError(f"{where}: OST runs the wrong way here, with more bone the lower it is")
-    return OstRisk(float(b[0]) - slope * mean, slope, y.size)
+    return OstRisk(OstLine(intercept=float(b[0]) - slope * mean, slope=slope, n=y.size))

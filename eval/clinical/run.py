@@ -16,8 +16,10 @@ Written: ``RUN/clinical/{clinical,combined}/`` (models), ``RUN/clinical/summary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -49,6 +51,7 @@ PREFERRED = ("student", "ensemble", "teacher")
 BESIDE = b"osteoray.predictions"
 FACTS = tuple(c for c in OPTIONAL_PREDICTION_COLUMNS if c not in ("logit", "threshold"))
 
+Made = TypeVar("Made")
 #: model -> log odds of each row [n], NaN where it has none
 Margins = dict[ModelName, NDArray[np.float64]]
 
@@ -65,11 +68,10 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Combined:
-    """The combined model and the tuning rows' own, cross-fitted; None where `skipped` says why."""
+    """The combined model, and what cross-fitted ones say of the tuning rows: log odds [n]."""
 
-    model: Model | None
-    tuning: NDArray[np.float64] | None
-    skipped: str | None
+    model: Model
+    tuning: NDArray[np.float64]
 
 
 def clinical_of(folder: Path, image: str | None = None, seed: int = 0) -> list[Path]:
@@ -91,45 +93,70 @@ def clinical_of(folder: Path, image: str | None = None, seed: int = 0) -> list[P
     train = training_rows(run)
     where = f"{train.name}, training split"
     rows, emptied = blank_implausible(train.rows)
-    clinical, ost = fit_clinical(rows, seed=seed, where=where), fit_ost(rows, where)
+    clinical = fit_clinical(rows, seed=seed, where=where)
+    ost = _try(lambda: fit_ost(rows, where))
     tuning = f"{train.name}-tune"
     if tuning not in run.cohorts:
         raise ValueError(
             f"{run.folder}: no predictions of {tuning}, where thresholds are chosen: let training "
             "predict it first"
         )
-    chosen = image or _preferred(run.predictions(tuning))
+    chosen = _chosen(run, tuning, image)
     cohorts = {name: _cohort(run, name, chosen) for name in run.cohorts}
     _refuse_patients(cohorts, train.patients, "the clinical model's training split")
     combined = _combined(cohorts[tuning], chosen, train, seed)
     others = {n: c for n, c in cohorts.items() if n != tuning}
     _refuse_patients(others, frozenset(cohorts[tuning].rows["patient"]), f"{tuning}, too,")
     margins = {n: _margins(c, clinical, ost, combined, n == tuning) for n, c in cohorts.items()}
+    skipped: dict[ModelName, str] = {}
+    if isinstance(combined, str):
+        skipped["combined"] = combined
+    if isinstance(ost, str):
+        skipped["OST"] = ost
     thresholds: dict[ModelName, float | None] = {
         model: _threshold(cohorts[tuning].rows["label"], said)
         for model, said in margins[tuning].items()
     }
-    clinical.save(run.folder / "clinical" / "clinical")
-    if combined.model:
-        combined.model.save(run.folder / "clinical" / "combined")
-    models = {"clinical": clinical, "combined": combined.model}
+    models = {"clinical": clinical}
+    models |= {} if isinstance(combined, str) else {"combined": combined.model}
     summary = Summary(
-        image=chosen if combined.model else None,
+        image=None if isinstance(combined, str) else chosen,
         training_rows=len(rows),
         emptied=emptied,
-        ost={"intercept": ost.intercept, "slope": ost.slope, "n": ost.n},
+        ost=None if isinstance(ost, str) else ost.facts,
         thresholds=thresholds,
-        skipped={"combined": combined.skipped} if combined.skipped else {},
+        skipped=skipped,
         cohorts={n: _summary(c, margins[n], models) for n, c in cohorts.items()},
     )
+    for name in ("clinical", "combined"):
+        kept = run.folder / "clinical" / name
+        if name in models:
+            models[name].save(kept)
+        else:  # one of an earlier time would pass for this one
+            (kept / "facts.json").unlink(missing_ok=True)
     text = canonical_json(summary.model_dump(mode="json")) + "\n"
     write_atomic(run.folder / "clinical" / "summary.json", text)
     return [_write(run, c, margins[n], thresholds) for n, c in cohorts.items()]
 
 
-def _preferred(predictions: Frame) -> str:
-    found = sorted(predictions["model"].unique())
-    return next((m for m in PREFERRED if m in found), found[0] if found else PREFERRED[0])
+def _try(make: Callable[[], Made]) -> Made | str:
+    """What `make` makes, or why it cannot be made."""
+    try:
+        return make()
+    except ValueError as e:
+        return str(e)
+
+
+def _chosen(run: Run, tuning: str, image: str | None) -> str:
+    """The image model that the combined one reads.
+
+    Raises:
+        ValueError: `image` has no predictions of the tuning split.
+    """
+    found = sorted(run.predictions(tuning)["model"].unique())
+    if image is not None and image not in found:
+        raise ValueError(f"{tuning}: no model {image!r}; there are {', '.join(found)}")
+    return image or next((m for m in PREFERRED if m in found), found[0])
 
 
 def _cohort(run: Run, name: str, image: str) -> Cohort:
@@ -151,33 +178,37 @@ def _refuse_patients(cohorts: dict[str, Cohort], seen: frozenset[str], what: str
             )
 
 
-def _combined(cohort: Cohort, image: str, train: Training, seed: int) -> Combined:
-    """Fit to the tuning rows that the image model scored."""
+def _combined(cohort: Cohort, image: str, train: Training, seed: int) -> Combined | str:
+    """Fit to the tuning rows that the image model scored; or say why that cannot be.
+
+    Raises:
+        ValueError: a patient of these rows is of the training split.
+    """
     there = np.isfinite(cohort.image)
     rows, score = cohort.rows[there], cohort.image[there]
     proof = OutOfSample.one_model(image, train.patients, len(rows))
     proof.check(rows["patient"])
-    try:
-        found = combined_out_of_fold(rows, score, proof, seed=seed)
-        model = fit_combined(rows, score, proof, seed=seed, where=cohort.name)
-    except ValueError as e:
-        return Combined(None, None, str(e))
-    margin = np.full(len(cohort.rows), np.nan)
-    margin[there] = found.margin
-    return Combined(model, margin, None)
+
+    def make() -> Combined:
+        margin = np.full(len(cohort.rows), np.nan)
+        margin[there] = combined_out_of_fold(rows, score, proof, seed=seed).margin
+        return Combined(fit_combined(rows, score, proof, seed=seed, where=cohort.name), margin)
+
+    return _try(make)
 
 
 def _margins(
-    cohort: Cohort, clinical: Model, ost: OstRisk, combined: Combined, tuning: bool
+    cohort: Cohort, clinical: Model, ost: OstRisk | str, combined: Combined | str, tuning: bool
 ) -> Margins:
     said: Margins = {"clinical": clinical.margin(cohort.rows, cohort.name)}
-    if combined.model is not None and combined.tuning is not None:
+    if not isinstance(combined, str):
         there = np.isfinite(cohort.image)
         margin = np.full(len(cohort.rows), np.nan)
         rows = with_score(cohort.rows[there], cohort.image[there])
-        margin[there] = combined.model.margin(rows, cohort.name) if there.any() else []
+        margin[there] = combined.model.margin(rows, cohort.name)
         said["combined"] = combined.tuning if tuning else margin
-    said["OST"] = ost.margin(cohort.rows, cohort.name)
+    if not isinstance(ost, str):
+        said["OST"] = ost.margin(cohort.rows, cohort.name)
     return said
 
 
@@ -187,7 +218,7 @@ def _threshold(label: Frame, margin: NDArray[np.float64]) -> float | None:
     return youden_threshold(label[there].to_numpy(np.int64), expit(margin[there])).value
 
 
-def _summary(cohort: Cohort, margins: Margins, models: dict[str, Model | None]) -> CohortSummary:
+def _summary(cohort: Cohort, margins: Margins, models: dict[str, Model]) -> CohortSummary:
     said: dict[ModelName, Said] = {}
     for name, margin in margins.items():
         there = np.isfinite(margin)

@@ -31,14 +31,25 @@ class CohortSummary(Strict):
     models: dict[ModelName, Said]
 
 
+class OstLine(Strict):
+    """Log odds = intercept + slope x (-OST), fitted to `n` training rows."""
+
+    intercept: float
+    slope: float
+    n: int
+
+
 class Summary(Strict):
-    """`image` is the model that combined reads; `skipped` says why a model is not there."""
+    """summary.json.
+
+    `image` is the model that combined reads; `skipped` says why a model is not there.
+    """
 
     format: Literal["osteoray-clinical-summary/1"] = "osteoray-clinical-summary/1"
     image: str | None
     training_rows: int
     emptied: dict[str, int]
-    ost: dict[str, float]
+    ost: OstLine | None
     thresholds: dict[ModelName, float | None]
     skipped: dict[ModelName, str]
     cohorts: dict[str, CohortSummary]

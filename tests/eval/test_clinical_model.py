@@ -270,7 +270,7 @@ def test_ost_as_a_probability_keeps_its_ranking_and_its_gaps(rows):
     holes = rows.copy()
     holes.loc[:9, "weight_kg"] = np.nan
     line = fit_ost(holes)
-    assert line.n == 690
+    assert line.facts.n == 690
     margin = line.margin(holes)
     assert np.isnan(margin[:10]).all()
     order = np.argsort(holes["weight_kg"][10:] - holes["age"][10:])

@@ -165,8 +165,12 @@ def save_weights(
     preprocessor: Preprocessor,
     calibration: dict[str, Any],
     operating_point: dict[str, Any],
+    **more: dict[str, Any],
 ) -> None:
-    """Weights with all that their use needs, as one folder renamed into place."""
+    """Weights with all that their use needs, as one folder renamed into place.
+
+    `more` are JSON files by name, such as the baseline hazard of a survival model.
+    """
     temporary = folder.with_name(f".{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -177,7 +181,7 @@ def save_weights(
         "preprocessor": preprocessor.model_dump(mode="json"),
         "calibration": calibration,
         "operating_point": operating_point,
-    }
+    } | more
     for name, content in parts.items():
         write_atomic(temporary / f"{name}.json", json.dumps(content, indent=1) + "\n")
     shutil.rmtree(folder, ignore_errors=True)

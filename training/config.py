@@ -16,13 +16,11 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -30,15 +28,9 @@ from pydantic import (
 )
 
 from data_sharding.schema import canonical_json
-from training.exclusions import refuse
-
-
-class Section(BaseModel):
-    """A frozen group of settings; an unknown key is an error."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
-    )
+from training.compute import Compute, Track
+from training.exclusions import refuse, refuse_beside_fracture
+from training.section import Section
 
 
 def home() -> Path:
@@ -116,6 +108,24 @@ class Stage(Section):
     augment: Literal["none", "weak", "strong"] = "weak"
     select: Literal["last", "best"] = Field(
         default="best", description="best: by AUROC on the tune split"
+    )
+
+    #: By what an epoch is the best, among what validation records.
+    MEASURE: ClassVar[str] = "tune/auroc"
+
+
+class Fracture(Stage):
+    """A survival model, instead of teacher and student: Cox's loss on fractures and follow-up."""
+
+    MEASURE: ClassVar[str] = "tune/c"
+    select: Literal["last", "best"] = Field(
+        default="best", description="best: by Harrell's C on the tune split"
+    )
+    horizon_days: int = Field(
+        default=1825, ge=1, description="`probability` in predictions is of a fracture within it"
+    )
+    ties: Literal["efron", "breslow"] = Field(
+        default="efron", description="how fractures on one day share their risk set"
     )
 
 
@@ -214,59 +224,8 @@ class Data(Section):
     )
 
 
-class Compute(Section):
-    """Where it runs. It changes only the order of floating-point sums in what is learnt.
-
-    As in any DDP there are two exceptions: the batch norms of a worker see its own share of the
-    batch (or of the micro-batch), and drop path draws on each worker anew.
-    """
-
-    launcher: Literal["ray", "local"] = "ray"
-    workers: int = Field(default=2, ge=1)
-    min_workers: int | None = Field(
-        default=None, ge=1, description="elastic on Ray: go on with as few; None: always `workers`"
-    )
-    resize_s: float = Field(default=60, gt=0, description="seconds between looks for more workers")
-    use_gpu: bool = False
-    cpus_per_worker: int = Field(default=1, ge=1)
-    loader_workers: int = Field(default=0, ge=0)
-    strategy: Literal["auto", "single", "ddp", "zero0", "zero1", "zero2", "zero3"] = Field(
-        default="auto", description="auto: ddp where there are several workers; zero: DeepSpeed"
-    )
-    offload: bool = Field(default=False, description="ZeRO: optimizer state in the CPU's memory")
-    accumulate: int = Field(
-        default=1, ge=1, description="micro-batches a step; the global batch stays as it is"
-    )
-    channels_last: bool = Field(default=False, description="memory format of pictures and weights")
-    compile: bool = Field(default=False, description="torch.compile; minutes at the start")
-    start_timeout_s: int = Field(
-        default=300, ge=10, description="give up when workers do not start"
-    )
-    max_failures: int = Field(default=2, ge=0, description="restarts after a worker died")
-    checkpoint_s: float = Field(
-        default=120, gt=0, description="seconds between checkpoints in an epoch"
-    )
-    checkpoint_steps: int | None = Field(
-        default=None, ge=1, description="a checkpoint each so many steps as well"
-    )
-    keep_checkpoints: int = Field(default=2, ge=1)
-    collective_timeout_s: int = Field(
-        default=600, ge=10, description="a worker that waits so long for the others gives up"
-    )
-    stall_s: int = Field(
-        default=900, ge=10, description="no step for so long: stacks are printed, the worker ends"
-    )
-
-
-class Track(Section):
-    """metrics.jsonl is always written; W&B is fed besides."""
-
-    wandb: Literal["offline", "online", "disabled"] = "offline"
-    project: str = "osteoray"
-    group: str | None = None
-    samples: bool = Field(
-        default=False, description="write which samples each rank was served at each step"
-    )
+#: Sections of a run that learns low bone mass.
+PIPELINE = ("teacher", "pseudo", "student", "operating_point")
 
 
 class Config(Section):
@@ -279,9 +238,12 @@ class Config(Section):
     )
     model: Model
     input: Input
-    teacher: Stage
+    teacher: Stage = Stage(epochs=100, batch=64, lr=1e-4)
     pseudo: Pseudo = Pseudo()
-    student: Student
+    student: Student = Student(epochs=100, batch=64, lr=1e-4)
+    fracture: Fracture | None = Field(
+        default=None, description="a survival model is learnt, and nothing else"
+    )
     data: Data = Data()
     operating_point: Literal["youden", "half"] = "youden"
     paths: Paths = Field(default_factory=Paths)
@@ -291,7 +253,22 @@ class Config(Section):
     @model_validator(mode="after")
     def _fits(self) -> Config:
         refuse(self.student, self.compute)
+        if self.fracture:
+            unlike = {name: type(self).model_fields[name].default for name in PIPELINE}
+            refuse_beside_fracture(
+                self.compute, [n for n, v in unlike.items() if getattr(self, n) != v]
+            )
         return self
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """What is trained, by the names of folders; the last one is what the run is for."""
+        return ("fracture",) if self.fracture else ("teacher", "student")
+
+    @property
+    def unused(self) -> set[str]:
+        """Sections that have no say in this run."""
+        return set(PIPELINE) if self.fracture else {"fracture"}
 
     @property
     def spread(self) -> int:
@@ -307,23 +284,27 @@ class Config(Section):
         A weights file counts by its hash, wherever it lies. The teachers of ``student.teachers``
         are left out: they count by their hashes, which may be gone where an old run is looked at.
         """
-        tree = self.model_dump(mode="json", exclude={"paths", "compute", "track"})
+        unused = self.unused
+        tree = self.model_dump(mode="json", exclude={"paths", "compute", "track", *unused})
         tree["data"]["spread"] = self.spread
         if self.model.sha256:
             tree["model"].pop("pretrained")
-        tree["student"].pop("teachers")
+        if "student" in tree:
+            tree["student"].pop("teachers")
         return tree
 
     def identity(self, manifests: Mapping[str, str]) -> str:
         """SHA-256 over what decides the result: settings, teachers and manifest hashes, by name."""
         tree = self.decided()
-        tree["student"]["teachers"] = [weights_sha256(p) for p in self.student.teachers]
+        if "student" in tree:
+            tree["student"]["teachers"] = [weights_sha256(p) for p in self.student.teachers]
         text = canonical_json({"config": tree, "manifests": dict(manifests)})
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_yaml(self) -> str:
         """The resolved configuration, as ``config.yaml`` holds it."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        tree = self.model_dump(mode="json", exclude=self.unused)
+        return yaml.safe_dump(tree, sort_keys=False)
 
     @classmethod
     def from_yaml(cls, path: Path) -> Config:

@@ -18,6 +18,19 @@ def refuse(student: Student, compute: Compute) -> None:
     _refuse_student(student, compute)
 
 
+def refuse_beside_fracture(compute: Compute, given: list[str]) -> None:
+    """The same for a survival model; `given` are sections that were set and have no say in it."""
+    if given:
+        raise ValueError(
+            f"{given[0]} has no say in a survival model: leave it out, and set fracture instead"
+        )
+    if compute.accumulate > 1:
+        raise ValueError(
+            "compute.accumulate cuts a batch, and a fracture is compared with the whole of it: "
+            "set compute.accumulate=1"
+        )
+
+
 def _refuse_compute(compute: Compute) -> None:
     if compute.min_workers and compute.min_workers > compute.workers:
         raise ValueError(

@@ -94,6 +94,7 @@ def _facts(
         for name, p in packs.items()
     }
     facts: dict[str, Any] = {"run_id": folder.name, "recipe": config.recipe, "identity": identity}
+    facts["models"] = list(config.models)
     # A dataset may have moved since; what it was trained with has not changed.
     facts |= {"manifests": manifests, "versions": versions} | before | {"manifests": manifests}
     first, others = facts["versions"], facts.get("resumed_with")
@@ -118,7 +119,7 @@ def complete(folder: Path) -> bool:
     facts = read_facts(folder)
     return (
         bool(facts.get("complete"))
-        and (folder / "student" / "weights").is_dir()
+        and all((folder / m / "weights").is_dir() for m in facts.get("models", ["student"]))
         and all((folder / "cohorts" / c / "predictions.parquet").is_file() for c in _cohorts(facts))
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from training.models import build
 from training.pace import Pace
 from training.preprocess import Preprocessor
 from training.served import served_path
-from training.strategies import strategy_for
+from training.strategies import Task, strategy_for
 from training.stream import Group, Stream
 from training.tasks import Distil, Supervised
 from training.teaching import Teaching, teaching
@@ -52,6 +52,48 @@ class Run:
             raise Interrupted("stopped, what is done is kept")
 
 
+class Aim(Protocol):
+    """What a model is for: what it learns by its labels alone, and how the tune split judges it."""
+
+    @property
+    def task(self) -> Task:
+        """What is learnt where nobody teaches."""
+        ...
+
+    def score(self, logit: np.ndarray) -> dict[str, float]:
+        """What validation records of the tune split's logits; nothing where it is undefined."""
+        ...
+
+    def beside(self, logit: np.ndarray) -> dict[str, dict[str, Any]]:
+        """JSON files beside the weights, by name: calibration, operating_point, ..."""
+        ...
+
+
+@dataclass(frozen=True)
+class LowBoneMass:
+    """Low bone mass against normal."""
+
+    label: np.ndarray  # of the tune split
+    rule: str  # of the operating point
+
+    @property
+    def task(self) -> Task:
+        """Cross-entropy."""
+        return Supervised()
+
+    def score(self, logit: np.ndarray) -> dict[str, float]:
+        """AUROC."""
+        found = auroc(self.label, logit)
+        return {} if found is None else {"tune/auroc": found}
+
+    def beside(self, logit: np.ndarray) -> dict[str, dict[str, Any]]:
+        """A temperature, and a threshold on what it makes of the logits."""
+        calibration = fit_temperature(self.label, logit)
+        probability = expit(logit / calibration["temperature"])
+        point = choose_threshold(self.label, probability, self.rule)
+        return {"calibration": calibration, "operating_point": point}
+
+
 def learn(
     run: Run,
     name: str,
@@ -60,6 +102,7 @@ def learn(
     slots: tuple[int, ...],
     seed: int,
     teacher: Path | None = None,
+    aim: Aim | None = None,
 ) -> None:
     """Train one model and write ``<name>/weights``; resumes from ``<name>/checkpoints``.
 
@@ -71,7 +114,9 @@ def learn(
         slots: as many as groups.
         seed: of weights, order, augmentation and dropout.
         teacher: a weights folder, for a student.
+        aim: what it is for; by default low bone mass.
     """
+    aim = aim or LowBoneMass(labels(run.tune), run.config.operating_point)
     config, world, compute = run.config, run.world, run.config.compute
     folder = run.folder / name
     watchdog.feed(name)
@@ -91,7 +136,7 @@ def learn(
         pixels=manifest.settings.get("pixels", ""),
         shape=manifest.image_shape,
     )
-    taught = Teaching(Supervised())
+    taught = Teaching(aim.task)
     if teacher is not None:
         logits = config.paths.runs / "logits"
         taught = teaching(
@@ -108,11 +153,9 @@ def learn(
         augment_on=config.data.augment_on,
         served=served_path(folder, world) if config.track.samples else None,
     )
-    label = labels(run.tune)
 
     def validate(model: nn.Module) -> dict[str, Any]:
-        score = auroc(label, predict(model, preprocessor, run.tune, world))
-        return {} if score is None else {"tune/auroc": score}
+        return aim.score(predict(model, preprocessor, run.tune, world))
 
     tracker = tracker_for(run.folder, name, config, world.main, stage.epochs)
     pace = Pace(world, compute.checkpoint_s, compute.checkpoint_steps, run.stop)
@@ -133,12 +176,9 @@ def learn(
         say(f"{name}: the weights of epoch {at.best_epoch} are kept")
 
     logit = predict(model, preprocessor, run.tune, world)
-    calibration = fit_temperature(label, logit)
-    probability = expit(logit / calibration["temperature"])
-    point = choose_threshold(label, probability, config.operating_point)
     world.on_main(
         lambda: save_weights(
-            folder / "weights", model, config.model, preprocessor, calibration, point
+            folder / "weights", model, config.model, preprocessor, **aim.beside(logit)
         )
     )
     world.on_main(checkpoints.remove)

@@ -37,8 +37,8 @@ def fit(
     """Train from the newest checkpoint, or from `model` as it is; return what is kept of it.
 
     That is the weights' moving average (if `stage.ema`), of the last epoch or of the best by
-    ``validate(model)['tune/auroc']``. A checkpoint is written after each epoch and when `pace` asks
-    for one. `model` itself belongs to the strategy from here on.
+    ``validate(model)[stage.MEASURE]``. A checkpoint is written after each epoch and when `pace`
+    asks for one. `model` itself belongs to the strategy from here on.
 
     Raises:
         Interrupted: `pace` was asked to stop; a checkpoint is there.
@@ -96,7 +96,7 @@ def fit(
 
         record = meter.read()
         found = validate(average.settle())
-        score = found.get("tune/auroc")
+        score = found.get(stage.MEASURE)
         at.epoch, at.step, at.meter = at.epoch + 1, 0, {}
         if stage.select == "last" or score is None or at.best is None or score > at.best:
             at.best, at.best_epoch = score, at.epoch

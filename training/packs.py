@@ -18,6 +18,7 @@ from data_sharding.reader import ShardDataset, read_index
 from data_sharding.schema import CLASSES, Manifest
 from data_sharding.storage.store import open_place
 from training.config import Config
+from training.followup import check_followed
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def open_packs(config: Config) -> dict[str, Pack]:
     """
     wanted = [("internal", config.paths.internal)]
     wanted += [("external", p) for p in config.paths.external]
-    if config.pseudo.enabled and config.paths.public:
+    if config.pseudo.enabled and config.paths.public and not config.fracture:
         wanted.append(("public", config.paths.public))
     packs: dict[str, Pack] = {}
     for role, place in wanted:
@@ -50,8 +51,10 @@ def open_packs(config: Config) -> dict[str, Pack]:
             raise ValueError(f"{path}: a second dataset called {manifest.name}; pack with --name")
         packs[manifest.name] = Pack(path, manifest, read_index(path, manifest))
     for pack in packs.values():
-        _check_content(pack)
-    _check_alike(list(packs.values()))
+        _check_content(pack, by_label=not config.fracture)
+    if config.fracture:
+        check_followed({n: p.index for n, p in packs.items()}, config.fracture)
+    _check_alike(list(packs.values()), by_label=not config.fracture)
     _check_leaks(packs)
     return packs
 
@@ -71,7 +74,7 @@ def same_as_before(run_folder: Path, data: ShardDataset) -> ShardDataset:
     return data
 
 
-def _check_content(pack: Pack) -> None:
+def _check_content(pack: Pack, by_label: bool) -> None:
     there = set(pack.index["split"])
     wanted = {"train", "tune", "test"} if pack.manifest.role == "internal" else {pack.manifest.role}
     if missing := sorted(wanted - there):
@@ -80,16 +83,18 @@ def _check_content(pack: Pack) -> None:
         )
     if len(pack.manifest.image_shape) != 2:
         raise ValueError(f"{pack.path}: colour photographs; the recipes learn from X-rays")
-    if pack.manifest.role != "public" and pack.manifest.classes != CLASSES:
+    if pack.manifest.role == "public" or not by_label:
+        return
+    if pack.manifest.classes != CLASSES:
         raise ValueError(
             f"{pack.path}: labelled {' / '.join(pack.manifest.classes)} by {pack.manifest.policy}, "
             f"but this learns {' / '.join(CLASSES)}: pack with --policy ospenscreen/1"
         )
-    if pack.manifest.role != "public" and pack.index["label"].isna().to_numpy().any():
+    if pack.index["label"].isna().to_numpy().any():
         raise ValueError(f"{pack.path}: samples without a label cannot be learnt from or judged on")
 
 
-def _check_alike(packs: list[Pack]) -> None:
+def _check_alike(packs: list[Pack], by_label: bool) -> None:
     first = packs[0]
     for pack in packs[1:]:
         ours, theirs = first.manifest, pack.manifest
@@ -97,7 +102,7 @@ def _check_alike(packs: list[Pack]) -> None:
             ("pixels", ours.settings.get("pixels"), theirs.settings.get("pixels")),
             ("image_shape", ours.image_shape, theirs.image_shape),
         ]
-        if theirs.role != "public":
+        if theirs.role != "public" and by_label:
             pairs.append(("label policy", ours.policy, theirs.policy))
         for what, a, b in pairs:
             if a != b:

@@ -1,4 +1,4 @@
-"""``cohorts/<source>-<split>/predictions.parquet``: what teacher and student say of each cohort.
+"""``cohorts/<source>-<split>/predictions.parquet``: what the run's models say of each cohort.
 
 Each file carries the hashes of what it was predicted with: other weights, another temperature or
 threshold, and it is made again.
@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,15 +21,22 @@ from scipy.special import expit
 from data_sharding.reader import ShardDataset
 from data_sharding.schema import canonical_json, check_predictions
 from training.checkpoint import load_weights
-from training.config import weights_sha256
+from training.config import Config, weights_sha256
+from training.followup import Followed
 from training.learn import Run
 from training.packs import same_as_before
+from training.survival import Baseline, concordance
+from training.teachers import SURVIVAL
 from training.tracking import summarise
 from training.validate import auroc, predict
 
-MODELS = ("teacher", "student")
 #: What is beside a model's weights, and decides what it says as they do.
 USES = ("preprocessor", "calibration", "operating_point")
+#: Of these and of the picture's own facts a row of predictions is made.
+FACTS = ["key", "patient", "label", "age", "sex", "severity", "lowest_t", "height_cm", "weight_kg"]
+FACTS += ["source", "vendor", "fracture", "followup_days"]
+#: Years by whose end a survival model says how many will have had a fracture.
+YEARS = (1, 2, 3, 5)
 #: Where a parquet file's metadata says what it was predicted with.
 MADE_WITH = b"osteoray.weights"
 
@@ -38,7 +48,8 @@ def predictions(run: Run) -> None:
         ValueError: a dataset has been packed again since the run began, or weights are damaged.
     """
     paths, world = run.config.paths, run.world
-    weights = world.on_main(lambda: _weights(run.folder))
+    models = run.config.models
+    weights = world.on_main(lambda: _weights(run.folder, models))
     cohorts = [ShardDataset(paths.internal, s) for s in ("tune", "test")]
     cohorts += [ShardDataset(p, "external") for p in paths.external]
     for data in [same_as_before(run.folder, data) for data in cohorts]:
@@ -47,12 +58,13 @@ def predictions(run: Run) -> None:
         if world.on_main(lambda p=path: _made_with(p) == weights):
             continue
         run.breathe()
-        frames = [_of(run, model, cohort, data) for model in MODELS]
+        frames = [_of(run, model, cohort, data) for model in models]
         whole = check_predictions(pd.concat(frames, ignore_index=True), cohort)
         world.on_main(lambda p=path, w=whole: _write(p, w, weights))
     if world.main:
         found = sorted((run.folder / "cohorts").glob("*/predictions.parquet"))
-        values = {"auroc": {p.parent.name: _aurocs(p) for p in found}}
+        by_cohort = {p.parent.name: _scores(p, run.config) for p in found}
+        values = {"c" if run.config.fracture else "auroc": by_cohort}
         summarise(run.folder, "eval", run.config, True, values)
 
 
@@ -60,35 +72,48 @@ def _of(run: Run, name: str, cohort: str, data: ShardDataset) -> pd.DataFrame:
     weights = run.folder / name / "weights"
     model, preprocessor = load_weights(weights)
     logit = predict(model.to(run.world.device), preprocessor, data, run.world)
-    temperature = json.loads((weights / "calibration.json").read_text())["temperature"]
-    threshold = json.loads((weights / "operating_point.json").read_text())["threshold"]
-    columns = ["key", "patient", "label", "age", "sex", "severity", "lowest_t"]
-    frame = data.index[[*columns, "height_cm", "weight_kg", "source", "vendor"]].copy()
-    return frame.assign(
-        model=name,
-        cohort=cohort,
-        logit=logit,
-        probability=expit(logit / temperature),
-        threshold=threshold,
-    )
+    read = {p.stem: json.loads(p.read_text()) for p in weights.glob("*.json")}
+    made = _risks(logit, read["survival"]) if run.config.fracture else _chances(logit, read)
+    return data.index[FACTS].assign(model=name, cohort=cohort, logit=logit, **made)
 
 
-def _aurocs(path: Path) -> dict[str, float | None]:
-    """By model; `python -m eval` gives them intervals."""
-    frame = pd.read_parquet(path, columns=["model", "label", "logit"])
+def _chances(logit: np.ndarray, read: dict[str, Any]) -> dict[str, Any]:
+    """Of low bone mass."""
+    probability = expit(logit / read["calibration"]["temperature"])
+    return {"probability": probability, "threshold": read["operating_point"]["threshold"]}
+
+
+def _risks(log_risk: np.ndarray, survival: dict[str, Any]) -> dict[str, Any]:
+    """Of a fracture, within the horizon and within some years; what a label is to others, time is
+    to a survival model, so there is none.
+    """
+    hazard = Baseline.from_json(survival)
+    within = {f"risk_{y}y": hazard.risk(log_risk, 365 * y) for y in YEARS}
+    return {"probability": hazard.risk(log_risk, survival["horizon_days"]), "label": pd.NA} | within
+
+
+def _scores(path: Path, config: Config) -> dict[str, float | None]:
+    """AUROC by model, or a survival model's C; `python -m eval` gives them intervals."""
+    frame = pd.read_parquet(path)
+    if config.fracture:
+        known = Followed.of_index(frame, path.parent.name)
+        log_risk = frame["logit"].to_numpy()[known.rows]
+        return {config.models[0]: concordance(log_risk, known.days, known.event)}
     return {
         str(model): auroc(rows["label"].to_numpy(), rows["logit"].to_numpy())
         for model, rows in frame.groupby("model")
     }
 
 
-def _weights(folder: Path) -> bytes:
+def _weights(folder: Path, models: Sequence[str]) -> bytes:
     """SHA-256 of all that decides what each model says, as JSON: its weights' among it."""
     said = {}
-    for name in MODELS:
+    for name in models:
         weights = folder / name / "weights"
         try:
-            uses = [json.loads((weights / f"{use}.json").read_text()) for use in USES]
+            files = [weights / f"{use}.json" for use in USES]
+            files += [weights / SURVIVAL] * (weights / SURVIVAL).exists()
+            uses = [json.loads(file.read_text()) for file in files]
             text = canonical_json([weights_sha256(weights), *uses])
         except (OSError, ValueError) as e:
             raise ValueError(f"{weights}: not usable weights: {e}") from e

@@ -1,5 +1,7 @@
 """The pipeline of a run: teacher -> proxy labels -> student -> predictions on every cohort.
 
+A survival model (`Config.fracture`) is one stage instead of the first three.
+
 Each stage writes a folder of the run and is passed over when that folder is there, so a killed run
 goes on where it was. All ranks call `run`; rank 0 writes. With ``pseudo.rounds`` above 1 the
 student of each round is the next one's teacher (noisy student, Xie et al. 2020): there are
@@ -22,6 +24,7 @@ from data_sharding.schema import CLASSES
 from training import pseudo
 from training.config import Config
 from training.folder import note, read_facts
+from training.fracture import survival_model
 from training.learn import Run, labels, learn
 from training.memory import keep_freed
 from training.packs import same_as_before
@@ -51,6 +54,21 @@ def run(
         for split in ("train", "tune")
     )
     this = Run(config, folder, world, stop, tune)
+    if config.fracture:
+        if not this.done("fracture/weights"):
+            with timed(this, "fracture"):
+                survival_model(this, config.fracture, train)
+    else:
+        teacher_and_student(this, train)
+    with timed(this, "predictions"):
+        predictions(this)
+    where = {"workers": world.size, "device": world.device.type}
+    world.on_main(lambda: note(folder, world=where, complete=True))
+
+
+def teacher_and_student(this: Run, train: ShardDataset) -> None:
+    """Both models, and the proxy labels between."""
+    config, world, folder = this.config, this.world, this.folder
     labelled = Group(train, np.arange(len(train)), labels(train))
     if not this.done("student/weights"):
         world.on_main(lambda: check_teachers(config.student, train.manifest))
@@ -82,10 +100,6 @@ def run(
                 seed = student_seed(config.seed, place)
                 learn(this, student, config.student, groups, slots, seed, weights)
         teacher = student
-    with timed(this, "predictions"):
-        predictions(this)
-    where = {"workers": world.size, "device": world.device.type}
-    world.on_main(lambda: note(folder, world=where, complete=True))
 
 
 def student_seed(seed: int, place: str) -> int:

@@ -8,8 +8,10 @@ whatever order the batch came in (a running sum over the sorted batch is wrong t
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 
 # Shapes: B patients, E of them with a fracture, G groups that leave at one time.
@@ -87,3 +89,83 @@ def _left(
     gone_E = torch.arange(len(x_E), device=x_E.device) - start_G[group_E]
     # whole numbers divided would be float32, whatever the log risks are
     return torch.log1p(-gone_E.to(x_E.dtype) / d_G[group_E] * share_G[group_E])
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The cumulative hazard H0 of a patient whose log risk is 0: what makes risks of log risks.
+
+    times: days of fractures, ascending; log_hazard: log of H0 from each of them on; end: the last
+    day on which anybody was followed, beyond which nothing is said.
+    """
+
+    times: tuple[float, ...]
+    log_hazard: tuple[float, ...]
+    end: float
+    ties: Ties
+
+    def risk(self, log_risk: np.ndarray, day: float) -> np.ndarray:
+        """P(fracture up to `day`) of each, float64 [N]; NaN beyond `end`."""
+        if day > self.end:
+            return np.full(log_risk.shape, np.nan)
+        step = int(np.searchsorted(self.times, day, "right"))
+        hazard = self.log_hazard[step - 1] if step else -np.inf
+        with np.errstate(over="ignore"):
+            return -np.expm1(-np.exp(log_risk + hazard))
+
+    def as_json(self) -> dict[str, Any]:
+        """What `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, said: dict[str, Any]) -> Baseline:
+        """Of `as_json`; ValueError if it is not that."""
+        try:
+            times, hazard = (tuple(map(float, said[k])) for k in ("times", "log_hazard"))
+            if len(times) != len(hazard) or said["ties"] not in get_args(Ties):
+                raise ValueError("times and hazards of one length are needed, and the ties")
+            return cls(times, hazard, float(said["end"]), said["ties"])
+        except (KeyError, TypeError, ValueError) as e:
+            raise ValueError(f"not a baseline hazard: {e}") from e
+
+
+def baseline(
+    log_risk: np.ndarray, days: np.ndarray, event: np.ndarray, ties: Ties = "efron"
+) -> Baseline:
+    """Breslow's estimator of H0 (1972), or Efron's where fractures are tied.
+
+    At each time of d fractures H0 grows by the sum over l = 0, ..., d - 1 of 1 / (sum of exp(log
+    risk) of those at risk - l/d of the tied ones' sum), l = 0 throughout with Breslow's ties.
+
+    Args:
+        log_risk: finite float [N].
+        days: int [N], at least 0.
+        event: 0 or 1, [N], at least one of them 1.
+        ties: as in the loss that the model was trained with.
+    """
+    top = float(log_risk.max())  # taken out, so that nothing overflows
+    weight = np.exp(log_risk - top)
+    times = np.unique(days[event == 1])
+    hazard = []
+    for t in times:
+        tied = (days == t) & (event == 1)
+        d = int(tied.sum())
+        left = np.arange(d) / d if ties == "efron" else np.zeros(d)
+        hazard.append((1 / (weight[days >= t].sum() - left * weight[tied].sum())).sum())
+    log_hazard = np.log(np.cumsum(hazard)) - top
+    return Baseline(
+        tuple(times.astype(float).tolist()), tuple(log_hazard.tolist()), float(days.max()), ties
+    )
+
+
+def concordance(log_risk: np.ndarray, days: np.ndarray, event: np.ndarray) -> float | None:
+    """Harrell's C, in [0, 1]; None where no pair can be compared. Lists of N.
+
+    A fracture is compared with everybody who was followed for longer, or as long without one.
+    """
+    right = pairs = 0.0
+    for i in np.flatnonzero(event == 1):
+        later = (days > days[i]) | ((days == days[i]) & (event == 0))
+        pairs += later.sum()
+        right += (log_risk[later] < log_risk[i]).sum() + (log_risk[later] == log_risk[i]).sum() / 2
+    return float(right / pairs) if pairs else None

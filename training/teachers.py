@@ -31,6 +31,9 @@ from training.features import Tap
 from training.preprocess import Preprocessor
 from training.shrink import resize
 
+#: Beside the weights of a survival model, and of no other.
+SURVIVAL = "survival.json"
+
 
 @dataclass(frozen=True)
 class Member:
@@ -79,6 +82,9 @@ class Teachers:
         Raises:
             ValueError: a folder is none, is damaged, or the teachers do not go together.
         """
+        for folder in folders:
+            if (folder / SURVIVAL).exists():
+                raise ValueError(f"{folder}: of a survival model, whose logits are log risks")
         read = [(*load_weights(folder), weights_sha256(folder)) for folder in folders]
         return cls([Member(*parts) for parts in read], device)
 

@@ -13,6 +13,7 @@ from data_sharding.schema import Manifest
 from training.config import Student
 from training.logits import for_groups
 from training.preprocess import Preprocessor
+from training.strategies import Task
 from training.stream import Group
 from training.tasks import Distil, MeanTeacher, Supervised
 from training.teachers import Teachers
@@ -23,7 +24,7 @@ from training.world import World
 class Teaching:
     """`weak` and `said` are the stream's arguments of these names."""
 
-    task: Supervised | Distil | MeanTeacher
+    task: Task
     weak: tuple[int, ...] = ()
     said: list[np.ndarray] | None = None
 

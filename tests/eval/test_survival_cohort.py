@@ -7,13 +7,13 @@ by counting pairs, the concordance are known without any of the functions under 
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from data_sharding.schema import check_predictions
-from types import SimpleNamespace
 from eval.survival.cohort import FractureMetrics, fracture_metrics
 
 SETTINGS = SimpleNamespace(confidence=0.95)

@@ -56,7 +56,7 @@ def identity_of(folder: Path, stage: str, config: Config) -> Identity:
         project=config.track.project,
         group=config.track.group or folder.name,
         job_type=(kind and kind[0]) or stage,
-        config=public(config.model_dump(mode="json", exclude={"paths"})),
+        config=public(config.model_dump(mode="json", exclude={"paths", *config.unused})),
     )
 
 

@@ -93,7 +93,7 @@ class GridTransformer(nn.Module):
 
     def forward(self, images: torch.Tensor, local: bool = False) -> torch.Tensor | GridOutput:
         """Logits; with `local` those of the tiles too."""
-        features_BND = self.features(images)
+        features_BND = self.pooled(self.feature_map(images))
         tokens_BTD = self.encode(features_BND)
         logits_BC = self.head(tokens_BTD[:, 0])
         if not local:
@@ -103,11 +103,15 @@ class GridTransformer(nn.Module):
             logits_BC, self.local_heads(tokens_BTD[:, 1:] if of_token else features_BND)
         )
 
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        """[B, 1, H, W] -> [B, N, D]: what the ResNet sees in each tile, pooled."""
+    def feature_map(self, images: torch.Tensor) -> torch.Tensor:
+        """[B, 1, H, W] -> [B, D, n h, n w]: the ResNet's maps of the tiles, put together."""
         tiles = cut(images, self.grid.grid, self.grid.tile)
         maps = self.tiles(tiles.flatten(0, 1)).unflatten(0, tiles.shape[:2])
-        return pool(self.maps(stitch(maps)), self.grid.grid)
+        return self.maps(stitch(maps))
+
+    def pooled(self, map_BDhw: torch.Tensor) -> torch.Tensor:
+        """A feature map -> [B, N, D], the mean of each tile."""
+        return pool(map_BDhw, self.grid.grid)
 
     def encode(self, features_BND: torch.Tensor) -> torch.Tensor:
         """[B, N, D] -> [B, T, D]: the [BMD] token first, then the tiles in reading order."""

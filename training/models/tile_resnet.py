@@ -15,8 +15,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
-from timm.models import adapt_input_conv
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -26,6 +26,7 @@ from training.models.backbone import checked_file
 
 #: torchvision's ImageNet weights, as the paper's PyTorch would have loaded them.
 RESNET = "resnet18.tv_in1k"
+STEM, STAGES = ("conv1", "bn1", "act1", "maxpool"), ("layer1", "layer2", "layer3", "layer4")
 
 
 class TileResNet(nn.Module):
@@ -39,45 +40,37 @@ class TileResNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Part by part, keeping of each what its gradient needs, or only what it was fed."""
-        for part in self._parts():
+        for part in self.parts():
             if self.checkpointing and torch.is_grad_enabled():
-                x = checkpoint(part, x, use_reentrant=False, context_fn=_contexts(self.cnn))
+                x = checkpoint(part, x, use_reentrant=False, context_fn=_contexts(part))
             else:
                 x = part(x)
         return x
 
-    def _parts(self) -> Iterator[Callable[[torch.Tensor], torch.Tensor]]:
-        yield self._stem
-        for stage in ("layer1", "layer2", "layer3", "layer4"):
+    def parts(self) -> Iterator[nn.Module]:
+        """The stem and the eight residual blocks, in order."""
+        yield nn.Sequential(*(self.cnn.get_submodule(x) for x in STEM))
+        for stage in STAGES:
             yield from self.cnn.get_submodule(stage).children()
-
-    def _stem(self, x: torch.Tensor) -> torch.Tensor:
-        for name in ("conv1", "bn1", "act1", "maxpool"):
-            x = self.cnn.get_submodule(name)(x)
-        return x
 
 
 def _contexts(
-    cnn: nn.Module,
+    part: nn.Module,
 ) -> Callable[[], tuple[AbstractContextManager, AbstractContextManager]]:
-    return lambda: (nullcontext(), _unrecorded(cnn))
+    return lambda: (nullcontext(), _unrecorded(part))
 
 
 @contextmanager
-def _unrecorded(cnn: nn.Module) -> Iterator[None]:
-    """Batch norms that leave their running statistics alone: they saw this batch already."""
-    recording = [
-        m for m in cnn.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats
-    ]
-    if not cnn.training:  # there the running statistics are what is used
-        recording = []
-    for norm in recording:
-        norm.track_running_stats = False
+def _unrecorded(part: nn.Module) -> Iterator[None]:
+    """Batch norms write their running statistics into copies: they saw this batch already."""
+    kept = [(m, name, b) for m in part.modules() for name, b in m.named_buffers(recurse=False)]
+    for module, name, buffer in kept:
+        setattr(module, name, buffer.clone())
     try:
         yield
     finally:
-        for norm in recording:
-            norm.track_running_stats = True
+        for module, name, buffer in kept:
+            setattr(module, name, buffer)
 
 
 def tile_resnet(config: Model, width: int, load: bool) -> TileResNet:
@@ -112,9 +105,11 @@ def load_imagenet(cnn: nn.Module, path: Path) -> None:
     Raises:
         ValueError: it does not.
     """
-    state = {k: v for k, v in load_file(path).items() if not k.startswith("fc.")}
     try:
-        state["conv1.weight"] = adapt_input_conv(1, state["conv1.weight"])
+        state = {k: v for k, v in load_file(path).items() if not k.startswith("fc.")}
+        first = state.get("conv1.weight")
+        if first is not None and first.ndim == 4 and first.shape[1] == 3:
+            state["conv1.weight"] = first.sum(1, keepdim=True)
         cnn.load_state_dict(state)
-    except (KeyError, RuntimeError, NotImplementedError) as e:
+    except (SafetensorError, RuntimeError) as e:
         raise ValueError(f"{path}: not the weights of this ResNet-18: {e}") from e

@@ -36,7 +36,7 @@ from data_sharding.schema import (
     write_atomic,
 )
 from eval.clinical.combined import OutOfSample, combined_out_of_fold, fit_combined, with_score
-from eval.clinical.features import blank_implausible
+from eval.clinical.features import CLINICAL, blank_implausible, columns
 from eval.clinical.model import Model, fit_clinical
 from eval.clinical.reference import OstRisk, fit_ost
 from eval.clinical.split import Training, training_rows
@@ -91,11 +91,7 @@ def clinical_of(folder: Path, image: str | None = None, seed: int = 0) -> list[P
     """
     run = Run.at(folder)
     train = training_rows(run)
-    where = f"{train.name}, training split"
-    rows, emptied = blank_implausible(train.rows)
-    clinical = fit_clinical(rows, seed=seed, where=where)
-    ost = _try(lambda: fit_ost(rows, where))
-    tuning = f"{train.name}-tune"
+    where, tuning = f"{train.name}, training split", f"{train.name}-tune"
     if tuning not in run.cohorts:
         raise ValueError(
             f"{run.folder}: no predictions of {tuning}, where thresholds are chosen: let training "
@@ -103,10 +99,13 @@ def clinical_of(folder: Path, image: str | None = None, seed: int = 0) -> list[P
         )
     chosen = _chosen(run, tuning, image)
     cohorts = {name: _cohort(run, name, chosen) for name in run.cohorts}
-    _refuse_patients(cohorts, train.patients, "the clinical model's training split")
-    combined = _combined(cohorts[tuning], chosen, train, seed)
     others = {n: c for n, c in cohorts.items() if n != tuning}
+    _refuse_patients(cohorts, train.patients, "the clinical model's training split")
     _refuse_patients(others, frozenset(cohorts[tuning].rows["patient"]), f"{tuning}, too,")
+    rows, emptied = blank_implausible(train.rows)
+    clinical = fit_clinical(rows, seed=seed, where=where)
+    ost = _try(lambda: fit_ost(rows, where))
+    combined = _combined(cohorts[tuning], chosen, train, seed)
     margins = {n: _margins(c, clinical, ost, combined, n == tuning) for n, c in cohorts.items()}
     skipped: dict[ModelName, str] = {}
     if isinstance(combined, str):
@@ -166,6 +165,7 @@ def _cohort(run: Run, name: str, image: str) -> Cohort:
     rows = frame.iloc[np.argsort(first, kind="stable")].drop_duplicates("key").sort_values("key")
     probability = np.where(rows["model"] == image, rows["probability"], np.nan)
     rows, emptied = blank_implausible(rows.reset_index(drop=True))
+    columns(rows, CLINICAL, name)  # refuses wrong units before anything is fitted
     return Cohort(name, rows, probability, emptied)
 
 

@@ -16,7 +16,7 @@ from eval.delong import delong_auc
 from eval.thresholds import youden_threshold
 from tests.eval.clinical_cases import made
 
-SPLITS = {"train": 500, "tune": 200, "test": 150}
+SPLITS = {"train": 300, "tune": 150, "test": 150}
 
 
 def cohort(rows, name, models=("student", "teacher")):
@@ -107,7 +107,7 @@ def test_the_clinical_model_is_of_the_training_split_and_nothing_else(finished):
     run, index, paths = finished
     model = load(run / "clinical" / "clinical")
     train = index[index["split"] == "train"]
-    assert model.facts.n == 500
+    assert model.facts.n == 300
     assert model.trees == fit_clinical(train).trees
     said = read(paths[0]).query("model == 'clinical'")
     again = model.predict(said)
@@ -121,7 +121,7 @@ def test_the_combined_model_is_of_the_tuning_split_with_the_student_s_score(fini
     assert list(facts.out_of_sample) == ["student"]
     frames = {p.parent.name: read(p).query("model == 'combined'") for p in paths}
     y = frames["asan-test"]["label"].to_numpy(int)
-    assert delong_auc(y, frames["asan-test"]["probability"]).low > 0.75
+    assert delong_auc(y, frames["asan-test"]["probability"]).low > 0.7
     # the tuning rows are cross-fitted: not what the model of all of them says
     from eval.clinical.combined import with_score
 
@@ -143,7 +143,7 @@ def test_the_summary_says_what_was_met(finished):
     run, _, _ = finished
     s = Summary.model_validate_json((run / "clinical" / "summary.json").read_bytes())
     assert s.image == "student"
-    assert s.training_rows == 500
+    assert s.training_rows == 300
     assert s.skipped == {}
     said = s.cohorts["asan-test"].models
     assert said["clinical"].rows == 150
@@ -232,7 +232,7 @@ def spoil(run, how):
         ("no index", "not the index that was packed"),
         ("other index", "not the index that was packed"),
         ("no tune", "no predictions of asan-tune"),
-        ("trained on", "asan-tune: 200 patients are in the clinical model's training split"),
+        ("trained on", "asan-tune: 150 patients are in the clinical model's training split"),
         ("tuned on", "asan-test: 150 patients are in asan-tune"),
         ("metres", "asan-test: .* metres or inches"),
         ("torn", "not a readable parquet file"),
@@ -260,7 +260,7 @@ def test_without_weights_there_is_no_ost_and_the_clinical_model_does_without(tmp
     s = Summary.model_validate_json((run / "clinical" / "summary.json").read_bytes())
     assert "have age and weight for OST" in s.skipped["OST"]
     facts = load(run / "clinical" / "clinical").facts
-    assert facts.missing["weight_kg"] == facts.missing["bmi"] == 500
+    assert facts.missing["weight_kg"] == facts.missing["bmi"] == 300
     assert facts.ranges["bmi"] is None
 
 

@@ -23,7 +23,7 @@ from eval.checklists.answers.method import (
     training,
     updating,
 )
-from eval.checklists.evidence import Evidence, Missing
+from eval.checklists.evidence import Evidence, Missing, said
 from eval.cohort import Metrics, ModelMetrics
 from eval.estimate import Estimate
 from eval.gates import PAIR
@@ -89,7 +89,10 @@ class Card:
             lines += [f"## {s.title}", ""]
             lines += [line for text in s.sentences for line in (_escape(text), "")]
             lines += [*(f"- {_escape(p)}" for p in s.points), *[""] * bool(s.points)]
-            lines += [*(f"- {_escape(k)}: `{v}`" for k, v in s.facts), *[""] * bool(s.facts)]
+            lines += [
+                *(f"- {_escape(k)}: `{_escape(v)}`" for k, v in s.facts),
+                *[""] * bool(s.facts),
+            ]
             if s.table is not None:
                 rows = (s.table.head, ("---",) * len(s.table.head), *s.table.lines)
                 lines += [
@@ -130,8 +133,8 @@ def write_card(run: Run, metrics: Sequence[Metrics]) -> Path:
 
 
 def _model(e: Evidence) -> Section:
-    said = {"": model, "start": initialisation, "training": training, "software": software}
-    return Section("Model", points=tuple(_answers(e, said)))
+    each = {"": model, "start": initialisation, "training": training, "software": software}
+    return Section("Model", points=tuple(_answers(e, each)))
 
 
 def _answers(e: Evidence, functions: dict[str, Callable[[Evidence], str]]) -> list[str]:
@@ -139,7 +142,7 @@ def _answers(e: Evidence, functions: dict[str, Callable[[Evidence], str]]) -> li
     found = []
     for name, function in functions.items():
         try:
-            sentences = function(e).split("\n")
+            sentences = said(function, e).split("\n")
         except Missing as why:
             sentences = [f"undefined: {why}"]
         found += [f"{name}: {s}" if name else s for s in sentences]
@@ -190,7 +193,7 @@ def _worth(metrics: Sequence[Metrics]) -> Section:
 
 
 def _operating(e: Evidence, metrics: Sequence[Metrics]) -> Section:
-    said = _answers(e, {"threshold": output, "calibration": updating})
+    points = _answers(e, {"threshold": output, "calibration": updating})
     lines = tuple(
         (
             _name(m),
@@ -205,7 +208,9 @@ def _operating(e: Evidence, metrics: Sequence[Metrics]) -> Section:
         for x in m.models
     )
     head = ("Cohort", "Model", "Threshold", "Brier", "ECE", "In the large (0)", "Slope (1)")
-    return Section("Operating point and calibration", points=tuple(said), table=Table(head, lines))
+    return Section(
+        "Operating point and calibration", points=tuple(points), table=Table(head, lines)
+    )
 
 
 def _groups(metrics: Sequence[Metrics]) -> Section:

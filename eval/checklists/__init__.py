@@ -16,7 +16,7 @@ from pathlib import Path
 
 from data_sharding.schema import write_atomic
 from eval.checklists.answers import ANSWERS
-from eval.checklists.evidence import Evidence, Missing
+from eval.checklists.evidence import Evidence, Missing, said
 from eval.checklists.shapes import Answer, Checklist, Filled, Item, Standard
 from eval.runs import Run
 
@@ -60,7 +60,7 @@ def _filled(item: Item, evidence: Evidence) -> Filled:
     if item.answer is None:
         return Filled(item)
     try:
-        text = ANSWERS[item.answer](evidence)
+        text = said(ANSWERS[item.answer], evidence)
     except Missing as e:
         return Filled(item, why=str(e))
     return Filled(item, Answer(text, tuple(evidence.used)))

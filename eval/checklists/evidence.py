@@ -27,6 +27,21 @@ class Missing(ValueError):
     """A file that an answer needs is not there, or does not prove what it should."""
 
 
+def said(answer: Callable[[Evidence], str], evidence: Evidence) -> str:
+    """What an answer says, whatever lies in the files it reads.
+
+    Raises:
+        Missing: a file is not there, or holds something else than a run writes.
+    """
+    try:
+        return answer(evidence)
+    except Missing:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OSError) as e:
+        last = next(reversed(evidence.used), "the run")
+        raise Missing(f"{last}: not as a run writes it") from e
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A packed dataset that run.json names, with the manifest that it had then."""
@@ -106,23 +121,18 @@ class Evidence:
             Missing: there is none; or a cohort has predictions without metrics, metrics without
                 predictions, or metrics of other predictions.
         """
-        files = [p for p in self.run.folder.glob("cohorts/*/*") if p.name in _COHORT_FILES]
-        folders = sorted(
-            {p.parent for p in files if where(p.parent.name)},
-            key=lambda p: (is_tuning(p.name), p.name),
-        )
-        if not folders:
-            raise Missing("cohorts/COHORT/metrics.json: no such cohort was judged")
-        return [self._metrics(folder) for folder in folders]
+        return [self._metrics(folder) for folder in self._cohorts(where)]
 
     def predictions(self) -> dict[str, Frame]:
-        """Cohort -> checked predictions."""
+        """Cohort -> checked predictions.
+
+        Raises:
+            Missing: there are none, or a cohort that was judged has lost its own.
+        """
         found = {}
-        for cohort in self.run.cohorts:
-            path = self._file(self.run.cohort(cohort, "predictions.parquet"))
+        for folder in self._cohorts():
+            path, cohort = self._file(folder / "predictions.parquet"), folder.name
             found[cohort] = self._once(path, lambda c=cohort: self.run.predictions(c), "frame")
-        if not found:
-            raise Missing("cohorts/COHORT/predictions.parquet: none there")
         return found
 
     def datasets(self, ledger: bool = False, labelled: bool = False) -> list[Dataset]:
@@ -162,6 +172,14 @@ class Evidence:
         path = dataset.folder / dataset.manifest.index
         self._hashed(path, dataset.manifest.index_sha256)
         return self._once(path, lambda: _columns(path, ["patient", "split"]), "splits")
+
+    def _cohorts(self, where: Callable[[str], bool] = lambda _: True) -> list[Path]:
+        """Folders of the cohorts that have predictions or metrics, tuning ones last."""
+        files = [p for p in self.run.folder.glob("cohorts/*/*") if p.name in _COHORT_FILES]
+        folders = {p.parent for p in files if where(p.parent.name)}
+        if not folders:
+            raise Missing("cohorts/COHORT/metrics.json: no such cohort was judged")
+        return sorted(folders, key=lambda p: (is_tuning(p.name), p.name))
 
     def _metrics(self, folder: Path) -> Metrics:
         predictions = self._file(folder / "predictions.parquet")

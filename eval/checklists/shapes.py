@@ -52,7 +52,12 @@ class Answer:
     @property
     def links(self) -> list[tuple[str, str]]:
         """(address relative to RUN/report, name to show) of every proof."""
-        return [(quote(f"../{p}"), p.removeprefix("../").lstrip("./")) for p in self.proofs]
+        return [(quote(f"../{p}"), _name(p)) for p in self.proofs]
+
+
+def _name(path: str) -> str:
+    """The path within the run; of a file outside it, no more than its folder's name."""
+    return "/".join(path.split("/")[-2:]) if path.startswith("../") else path
 
 
 @dataclass(frozen=True)

@@ -77,9 +77,9 @@ def ensemble(e: Evidence) -> str:
     others = stated("config.yaml", config, "student").get("teachers") or []
     if "student" not in e.models():
         raise Missing("student/weights: not there")
-    e.weights("student", "config.json")
+    network = stated("config.json", e.weights("student", "config.json"), "model", "name")
     taught = f"by {1 + len(others)} teachers, averaged" if others else "by one teacher"
-    return f"Each prediction is of one network; the student was taught {taught}."
+    return f"Each prediction is of one network; the student ({network}) was taught {taught}."
 
 
 def updating(e: Evidence) -> str:

@@ -40,7 +40,8 @@ def of_means(first: ArrayLike, second: ArrayLike) -> Contrast:
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if min(a.size, b.size) < 2:
         return Contrast(test=MEANS, undefined=f"known of {a.size} and {b.size}: two of each needed")
-    spread = float(np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2))
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = float(np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2))
     if not np.isfinite([spread, a.mean(), b.mean()]).all():
         return Contrast(test=MEANS, undefined="values too large to have a mean and a spread")
     if spread <= 1e-12 * max(1.0, abs(float(a.mean())), abs(float(b.mean()))):

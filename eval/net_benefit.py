@@ -32,6 +32,8 @@ def decision_curve(cases: Cases) -> DecisionCurve:
         thresholds=tuple(curve.threshold.tolist()),
         net_benefit=tuple(
             Estimate(value=v, low=low, high=high, method=METHOD)
+            if low == low  # NaN: no interval
+            else Estimate(value=v, undefined="one patient is not enough for an interval")
             for v, low, high in zip(*(x.tolist() for x in parts), strict=True)
         ),
         treat_all=tuple(curve.treat_all.tolist()),

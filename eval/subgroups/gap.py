@@ -1,7 +1,10 @@
 """The group minus everybody else, with an interval and a test that know patients.
 
-AUROC: DeLong, unpaired. Where patients have pictures on both sides (age and device change), that
-test does not hold, and the standard error is that of the shared resamples. Sensitivity and
+AUROC: DeLong's variances on the logit scale, joined by MOVER (Zou & Donner). The plain unpaired
+test believes the small variance that a few well ranked patients show by chance: with 10 patients of
+each class and AUROCs of 0.9 it gave p < 0.001 in 10% of 600 simulations without a difference, this
+one in none. Where patients have pictures on both sides (age and device change), the resamples that
+both share give the correlation. Sensitivity and
 specificity: Wald's interval with one success and one failure added to each side (Agresti & Caffo,
 Am Stat 2000), which covers where shares of a few patients near 1 leave the plain one too narrow; on
 effective sample sizes where patients repeat, less the covariance of those on both sides.
@@ -11,13 +14,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit, logit
 from scipy.stats import norm
 
-from eval.delong import delong_unpaired
+from eval.delong import delong_auc
 from eval.intervals import design_effect
 from eval.performance import Cases, distinct, too_few
 from eval.ranking import Ranking
@@ -25,6 +31,8 @@ from eval.subgroups.shapes import Gap, Tested
 
 K = TypeVar("K", bound=Hashable)
 Mask = NDArray[np.bool_]
+#: Beyond as many standard errors p is 0 in floating point.
+MOST_Z = 38.0
 
 
 def gap(cases: Cases, rows: Mask, least: int, least_of_class: int) -> Gap:
@@ -46,33 +54,78 @@ def gap(cases: Cases, rows: Mask, least: int, least_of_class: int) -> Gap:
 
 def auroc_gap(cases: Cases, rows: Mask, least: int) -> Tested:
     """AUROC of the group minus that of the rest; undefined where a class has too few patients."""
-    group, rest = cases.where(rows), cases.where(~rows)
-    for side, name in ((group, "the group"), (rest, "the rest")):
+    sides = cases.where(rows), cases.where(~rows)
+    for side, name in zip(sides, ("the group", "the rest"), strict=True):
         if reason := side.one_class or too_few(side, least):
             return Tested(undefined=f"{name}: {reason}")
-    if distinct(cases.patient[rows]) + distinct(cases.patient[~rows]) > distinct(cases.patient):
-        return _resampled(cases, rows)
-    parts = (group.label, group.probability, rest.label, rest.probability)
-    test = delong_unpaired(*parts, cases.confidence, group.patient, rest.patient)
-    if test.p is None:
-        return Tested(value=test.difference, undefined=test.undefined)
-    method = "DeLong, unpaired"
-    return Tested(value=test.difference, low=test.low, high=test.high, method=method, p=test.p)
+    found = [delong_auc(s.label, s.probability, cases.confidence, s.patient) for s in sides]
+    first, second = (float(f.auc or 0.0) for f in found)
+    if not (0 < first < 1 and 0 < second < 1):
+        reason = "a ranking without a fault has no variance in this sample"
+        return Tested(value=first - second, undefined=reason)
+    errors = tuple(
+        math.sqrt(f.variance or 0.0) / (at * (1 - at))
+        for f, at in zip(found, (first, second), strict=True)
+    )
+    both = distinct(sides[0].patient) + distinct(sides[1].patient) > distinct(cases.patient)
+    r = _correlation(sides) if both else 0.0
+    limits = _Limits((first, second), errors, r)
+    low, high = limits.at(float(norm.ppf(0.5 + cases.confidence / 2)))
+    method = "DeLong, logit, MOVER" + (", some patients on both sides" if both else "")
+    value = first - second
+    return Tested(value=value, low=low, high=high, method=method, p=limits.p())
 
 
-def _resampled(cases: Cases, rows: Mask) -> Tested:
-    """The standard error of the difference under the draws that both sides share."""
-    orders = [Ranking.of(cases.label[r], cases.probability[r]) for r in (rows, ~rows)]
-    value = orders[0].once()[0] - orders[1].once()[0]
-    drawn = [
-        order.statistics(cases.draws.counts, cases.patient[r], with_precision=False)[0]
-        for order, r in zip(orders, (rows, ~rows), strict=True)
-    ]
-    differences = drawn[0] - drawn[1]
-    kept = differences[~np.isnan(differences)]
-    error = float(kept.std(ddof=1)) if kept.size > 1 else 0.0
-    method = f"standard error of {kept.size} resamples of patients, some on both sides"
-    return _wald(value, value, error, cases.confidence, method)
+@dataclass(frozen=True)
+class _Limits:
+    """The interval of a difference from those of its parts (Zou & Donner, Stat Med 2008).
+
+    auroc: of the two sides; error: standard errors of their logits; r: correlation of the two.
+    """
+
+    auroc: tuple[float, float]
+    error: tuple[float, ...]
+    r: float
+
+    def at(self, z: float) -> tuple[float, float]:
+        """Low and high at so many standard errors."""
+        a, b = self.auroc
+        (la, ua), (lb, ub) = (
+            [float(expit(logit(x) + sign * z * e)) for sign in (-1, 1)]
+            for x, e in zip(self.auroc, self.error, strict=True)
+        )
+        return a - b - self._half(a - la, ub - b), a - b + self._half(ua - a, b - lb)
+
+    def _half(self, x: float, y: float) -> float:
+        return math.sqrt(max(0.0, x * x + y * y - 2 * self.r * x * y))
+
+    def p(self) -> float:
+        """Two-sided p: at as many standard errors the interval touches 0."""
+        side = 0 if self.auroc[0] > self.auroc[1] else 1
+        sign = 1 if side == 0 else -1
+        if self.auroc[0] == self.auroc[1]:
+            return 1.0
+        if sign * self.at(MOST_Z)[side] > 0:
+            return 0.0
+        z = brentq(lambda z: sign * self.at(z)[side], 0.0, MOST_Z, xtol=1e-12)
+        return float(2 * norm.sf(z))
+
+
+def _correlation(sides: tuple[Cases, Cases]) -> float:
+    """Of the two AUROCs, under the draws of patients that both share."""
+    drawn: NDArray[np.float64] = np.stack(
+        [
+            Ranking.of(s.label, s.probability).statistics(
+                s.draws.counts, s.patient, with_precision=False
+            )[0]
+            for s in sides
+        ]
+    )
+    defined = np.isfinite(drawn).all(axis=0)
+    kept = np.compress(defined, drawn, axis=1)
+    if kept.shape[1] < 3 or (np.ptp(kept, axis=1) == 0).any():
+        return 0.0
+    return float(np.corrcoef(kept)[0, 1])
 
 
 def share_gap(cases: Cases, rows: Mask, of: Mask, success: Mask, what: str, least: int) -> Tested:

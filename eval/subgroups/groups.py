@@ -121,7 +121,11 @@ def _groups(splits: Sequence[Levels], cases: Cases, rule: Rule) -> Iterator[_Gro
             if (rows := (a == x) & (b == y)).any()
         }
         sizes = {cell: distinct(cases.patient[rows]) for cell, rows in masks.items()}
-        cells = hidden_cells(sizes, rule.least, (margins[pair[0]], margins[pair[1]]))
+        away = (
+            {level: distinct(cases.patient[of == level]) for level in margins[name]}
+            for name, of in zip(pair, (a, b), strict=True)
+        )
+        cells = hidden_cells(sizes, rule.least, tuple(away))
         for cell, rows in masks.items():
             yield _Group(" x ".join(pair), ", ".join(cell), rows, cell in cells)
 

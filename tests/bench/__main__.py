@@ -36,6 +36,7 @@ NAMES = (
     "leaks",
     "seek",
     "shuffle",
+    "grid",
 )
 
 

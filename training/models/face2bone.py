@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 from timm.models.resnet import BasicBlock, downsample_conv
 from torch import nn
 
 from training.config import Section
-from training.models.frequency_attention import FRACTIONS, FSABlock
+from training.models.frequency_attention import FRACTIONS, FSABlock, kept, low_heads
 from training.models.inception_resnet_v1 import EMBEDDING, InceptionResnetV1, load_facenet
 from training.models.kan import kan
 from training.models.spatial_supervision import SpatialSupervision
@@ -44,8 +44,7 @@ class Face2BoneConfig(Section):
     """The network. Each choice that the paper leaves open is a setting; see the module."""
 
     face: str = Field(
-        description="FaceNet's weights, a .safetensors; 'none' (no face branch), or 'random' "
-        "(frozen at random, said aloud: to try the machinery)"
+        description="FaceNet's weights, a local .safetensors; 'none': there is no face branch"
     )
     face_sha256: str | None = Field(default=None, description="required with a path")
     classes: int = Field(default=3, ge=2)
@@ -54,15 +53,17 @@ class Face2BoneConfig(Section):
     heads: Four = Field(default=(1, 2, 4, 8), description="of channel attention and SSAM")
     hilo_heads: Four = (2, 4, 8, 16)
     fractions: tuple[str, ...] = Field(
-        default=FRACTIONS, min_length=1, description="of a head's channels attended to"
+        default=FRACTIONS, description="of a head's channels that are attended to"
     )
-    window: int = Field(default=2, ge=1)
-    alpha: float = Field(default=0.5, ge=0, le=1, description="share of low-frequency heads")
+    window: int = Field(default=2, description="side of HiLo's windows")
+    alpha: float = Field(default=0.5, description="share of HiLo's heads for low frequencies")
     expansion: float = Field(default=2.66, gt=0, description="of the FSA blocks' FFN")
     fsa: bool = True
     ssam: Literal["softmax", "sigmoid", "none"] = "softmax"
     head: Literal["kan", "linear", "mlp"] = "kan"
-    kan_hidden: tuple[int, ...] = Field(default=(), description="hidden layers of a KAN head")
+    kan_hidden: tuple[PositiveInt, ...] = Field(
+        default=(), description="hidden layers of a KAN head"
+    )
     mlp_hidden: int = Field(default=64, ge=1, description="the hidden layer of an MLP head")
     intervals: int = Field(default=5, ge=1, description="of a KAN's grid")
     order: int = Field(default=3, ge=0, description="of a KAN's splines")
@@ -71,7 +72,7 @@ class Face2BoneConfig(Section):
     @classmethod
     def _absolute(cls, value: str) -> str:
         # Ray workers have another working directory.
-        return value if value in ("none", "random") else str(Path(value).absolute())
+        return value if value == "none" else str(Path(value).absolute())
 
     @model_validator(mode="after")
     def _fits(self) -> Face2BoneConfig:
@@ -79,14 +80,16 @@ class Face2BoneConfig(Section):
             raise ValueError(
                 "without SSAM nothing reads FaceNet's embedding: with ssam=none set face=none"
             )
-        if self.face in ("none", "random") and self.face_sha256:
-            raise ValueError(f"face_sha256 is of a file, and face={self.face} is none")
+        if self.face == "none" and self.face_sha256:
+            raise ValueError("face_sha256 is of a file, and face=none names none")
         for width, heads, hilo_heads in zip(self.widths, self.heads, self.hilo_heads, strict=True):
             if min(width, heads, hilo_heads) < 1 or width % heads or width % hilo_heads:
                 raise ValueError(
                     f"a stage of {width} channels cannot be shared by {heads} heads and "
                     f"{hilo_heads} HiLo heads"
                 )
+            kept(width // heads, self.fractions)
+            low_heads(hilo_heads, self.window, self.alpha)
         if min(self.depths) < 1:
             raise ValueError(f"depths {self.depths}: each stage has at least one residual block")
         return self
@@ -141,10 +144,10 @@ def _head(config: Face2BoneConfig) -> nn.Module:
 def _frozen_facenet(config: Face2BoneConfig, load: bool) -> InceptionResnetV1 | None:
     if config.face == "none":
         return None
-    if config.face == "random" or not load:
-        facenet = InceptionResnetV1()
-    else:
+    if load:
         facenet = load_facenet(Path(config.face), config.face_sha256)
+    else:
+        facenet = InceptionResnetV1()
     return facenet.requires_grad_(False).eval()
 
 
@@ -205,7 +208,8 @@ class Face2Bone(nn.Module):
             )
         if face is not None and face.ndim == 4:
             face = self.embed(face)
-        x_BChw = self.stem(picture_B3HW)
+        # channels last: what attends, norms and projects reads whole tokens
+        x_BChw = self.stem(picture_B3HW.contiguous(memory_format=torch.channels_last))
         for stage in self.stages:
             x_BChw = stage(x_BChw, face)
         return x_BChw

@@ -19,6 +19,41 @@ from torch.nn import functional as F
 FRACTIONS = ("1/2", "2/3", "3/4", "4/5")
 
 
+def kept(dim: int, fractions: tuple[str, ...]) -> tuple[int, ...]:
+    """Each k of the top k of `dim` channels: fractions like "2/3", rounded down, at least 1.
+
+    Raises:
+        ValueError: there are none, or one is no fraction within (0, 1].
+    """
+    try:
+        shares = [Fraction(f) for f in fractions]
+    except (ValueError, ZeroDivisionError) as e:
+        raise ValueError(f"fractions {fractions}: write each as 2/3 or 0.5") from e
+    if not shares or any(not 0 < share <= 1 for share in shares):
+        raise ValueError(f"fractions {fractions}: give at least one, each within (0, 1]")
+    return tuple(max(1, int(dim * share)) for share in shares)
+
+
+def low_heads(heads: int, window: int, alpha: float) -> int:
+    """How many of HiLo's heads see low frequencies: floor(alpha heads), all where window is 1.
+
+    Raises:
+        ValueError: window or alpha out of range, or alpha > 0 and yet no head for low frequencies.
+    """
+    if window < 1 or not 0 <= alpha <= 1:
+        raise ValueError(f"window {window} must be at least 1, alpha {alpha} within [0, 1]")
+    if window == 1:
+        return heads
+    # 100 * 0.57 is 56.99...: the floor of what was written, not of what floats make of it
+    low = math.floor(heads * alpha + 1e-9)
+    if alpha and not low:
+        raise ValueError(
+            f"alpha {alpha} of {heads} HiLo heads leaves none for low frequencies: "
+            "give more heads, or alpha 0"
+        )
+    return low
+
+
 class TopKChannelAttention(nn.Module):
     """Channels attend to the most similar channels: [B, C, H, W] -> the same.
 
@@ -40,17 +75,13 @@ class TopKChannelAttention(nn.Module):
         super().__init__()
         if channels % heads:
             raise ValueError(f"{channels} channels cannot be shared by {heads} heads")
-        shares = [Fraction(f) for f in fractions]
-        if not shares or any(not 0 < share <= 1 for share in shares):
-            raise ValueError(f"fractions {fractions}: give at least one, each within (0, 1]")
-        self.heads = heads
-        self.keep = tuple(max(1, int(channels // heads * share)) for share in shares)
+        self.heads, self.keep = heads, kept(channels // heads, fractions)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=False)
         self.near = nn.Conv2d(
             3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=False
         )
         self.temperature = nn.Parameter(torch.ones(heads))
-        self.shares = nn.Parameter(torch.full((len(shares),), 0.2))
+        self.shares = nn.Parameter(torch.full((len(fractions),), 0.2))
         self.out = nn.Conv2d(channels, channels, 1, bias=False)
 
     def forward(self, x_BCHW: torch.Tensor) -> torch.Tensor:
@@ -75,9 +106,10 @@ def sparse_softmax(
 ) -> torch.Tensor:
     """sum_i shares_i softmax(the keep_i largest of each row), [..., D, D] -> the same."""
     order = scores.detach().argsort(stable=True, dim=-1, descending=True)
-    rank = order.argsort(-1)
-    kept = [scores.masked_fill(rank >= k, -math.inf).softmax(-1) for k in keep]
-    return (torch.stack(kept, -1) * shares).sum(-1)
+    places = torch.arange(order.shape[-1], device=order.device).expand_as(order)
+    rank = torch.empty_like(order).scatter_(-1, order, places)
+    each = [scores.masked_fill(rank >= k, -math.inf).softmax(-1) for k in keep]
+    return (torch.stack(each, -1) * shares).sum(-1)
 
 
 class HiLo(nn.Module):
@@ -96,11 +128,8 @@ class HiLo(nn.Module):
         super().__init__()
         if channels % heads:
             raise ValueError(f"{channels} channels cannot be shared by {heads} heads")
-        if window < 1 or not 0 <= alpha <= 1:
-            raise ValueError(f"window {window} must be at least 1, alpha {alpha} within [0, 1]")
         self.window, self.dim = window, channels // heads
-        # 100 * 0.57 is 56.99...: the floor of what was written, not of what floats make of it
-        self.low_heads = heads if window == 1 else math.floor(heads * alpha + 1e-9)
+        self.low_heads = low_heads(heads, window, alpha)
         low = self.low_heads * self.dim
         high = channels - low
         if high:
@@ -125,30 +154,35 @@ class HiLo(nn.Module):
     def _within_windows(self, qkv: torch.Tensor) -> torch.Tensor:
         s, (height, width) = self.window, qkv.shape[-2:]
         down, right = -height % s, -width % s
-        qkv = F.pad(qkv, (0, right, 0, down))
-        # (batch, qkv, heads, dim, rows, y, columns, x)
-        qkv = qkv.unflatten(1, (3, -1, self.dim)).unflatten(-2, (-1, s)).unflatten(-1, (-1, s))
-        rows, columns = qkv.shape[4], qkv.shape[6]
-        # -> three of (batch, rows, columns, heads, y x, dim)
-        q, k, v = qkv.permute(1, 0, 4, 6, 2, 5, 7, 3).flatten(5, 6).unbind(0)
+        # (batch, qkv heads dim, height, width) -> (batch, qkv, heads, dim, rows, y, columns, x)
+        qkv = _windows(F.pad(qkv, (0, right, 0, down)), s).unflatten(1, (3, -1, self.dim))
+        B, _, _, _, rows, _, columns, _ = qkv.shape
+        # -> three of (batch rows columns, heads, y x, dim)
+        q, k, v = qkv.permute(1, 0, 4, 6, 2, 5, 7, 3).flatten(5, 6).flatten(1, 3).unbind(0)
         mask = None
         if down or right:
-            real_HW = F.pad(qkv.new_ones(height, width, dtype=torch.bool), (0, right, 0, down))
-            # -> (rows, columns, heads, queries, y x)
-            real = real_HW.unflatten(0, (-1, s)).unflatten(-1, (-1, s)).transpose(1, 2)
-            mask = real.flatten(2)[:, :, None, None, :]
+            real = F.pad(qkv.new_ones(1, height, width, dtype=torch.bool), (0, right, 0, down))
+            # (batch, rows, y, columns, x) -> (batch rows columns, heads, queries, y x)
+            real = _windows(real.expand(B, -1, -1), s).transpose(2, 3)
+            mask = real.flatten(3).flatten(0, 2)[:, None, None]
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        # (batch, rows, columns, heads, y, x, dim) -> (batch, heads dim, rows y, columns x)
-        out = out.unflatten(4, (s, s)).permute(0, 3, 6, 1, 4, 2, 5)
-        return out.reshape(len(out), -1, rows * s, columns * s)[..., :height, :width]
+        # (batch rows columns, heads, y x, dim) -> (batch, heads, dim, rows, y, columns, x)
+        out = out.unflatten(2, (s, s)).unflatten(0, (B, rows, columns)).permute(0, 3, 6, 1, 4, 2, 5)
+        return out.reshape(B, -1, rows * s, columns * s)[..., :height, :width]
 
     def _to_windows(self, x_BCHW: torch.Tensor) -> torch.Tensor:
         means = F.avg_pool2d(x_BCHW, self.window, ceil_mode=True, count_include_pad=False)
         q_BhDN = self.low_q(x_BCHW).unflatten(1, (-1, self.dim)).flatten(3)
         k_BhDM, v_BhDM = self.low_kv(means).unflatten(1, (2, -1, self.dim)).flatten(4).unbind(1)
-        q, k, v = (t.transpose(-2, -1) for t in (q_BhDN, k_BhDM, v_BhDM))
+        # contiguous, or attention on a CPU writes all N x M scores out
+        q, k, v = (t.transpose(-2, -1).contiguous() for t in (q_BhDN, k_BhDM, v_BhDM))
         out_BhND = F.scaled_dot_product_attention(q, k, v)
         return out_BhND.transpose(-2, -1).reshape(len(x_BCHW), -1, *x_BCHW.shape[-2:])
+
+
+def _windows(x: torch.Tensor, s: int) -> torch.Tensor:
+    """(..., height, width) -> (..., rows, y, columns, x)."""
+    return x.unflatten(-2, (-1, s)).unflatten(-1, (-1, s))
 
 
 class ChannelNorm(nn.LayerNorm):

@@ -147,7 +147,7 @@ class InceptionResnetV1(nn.Module):
 
     def forward(self, face_B3hw: torch.Tensor) -> torch.Tensor:
         """[B, 3, h, w] -> [B, 512]."""
-        x = face_B3hw
+        x = face_B3hw.contiguous(memory_format=torch.channels_last)  # a quarter faster
         for layer in self.children():
             if layer is self.last_linear:
                 x = x.flatten(1)
@@ -194,7 +194,9 @@ def load_facenet(path: Path, sha256: str | None) -> InceptionResnetV1:
     with torch.device("meta"):  # no random start that would be thrown away
         model = InceptionResnetV1()
     _check(path, state, model.state_dict())
-    model.load_state_dict({k: v for k, v in state.items() if k in model.state_dict()}, assign=True)
+    # copied into torch's own memory: where a file's tensors lie decides the last bit of a product
+    model = model.to_empty(device="cpu")
+    model.load_state_dict({k: v for k, v in state.items() if not k.startswith("logits.")})
     return model.eval()
 
 

@@ -26,7 +26,8 @@ class SpatialSupervision(nn.Module):
     `attention="sigmoid"` gates each place by itself, A_h = 2 sigmoid(S_h). Either way a key of 0
     leaves A = 1, the path of the values. Convolutions are 1x1, the result is added to F. "Spatial
     and channel sub-modules" and position encodings by geodesic distance are named in the paper and
-    nowhere defined: left out.
+    nowhere defined: left out. The key starts with entries of size 1 for a face of unit length; from
+    a Linear layer's usual start they would be 1/40, and all faces would look alike.
 
     Without a face branch (`embedding` 0) K is the linear map's bias alone: the same learnt key for
     every face.
@@ -40,6 +41,8 @@ class SpatialSupervision(nn.Module):
             raise ValueError(f"{channels} channels cannot be shared by {heads} heads")
         self.heads, self.attention = heads, attention
         self.key = nn.Linear(embedding, channels, bias=False) if embedding else None
+        if self.key is not None:
+            nn.init.normal_(self.key.weight)
         self.key_bias = nn.Parameter(torch.zeros(channels))
         self.query_value = nn.Conv2d(channels, 2 * channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)
@@ -56,7 +59,7 @@ class SpatialSupervision(nn.Module):
         # (batch, query value, heads, dim, height, width) -> two of (batch, heads, dim, places)
         q_BhDN, v_BhDN = qv.unflatten(1, (2, self.heads, -1)).flatten(4).unbind(1)
         key_Bh1D = key_BC.unflatten(1, (self.heads, 1, -1)).to(q_BhDN.dtype)
-        scores_Bh1N = (key_Bh1D @ q_BhDN / math.sqrt(q_BhDN.shape[2])).float()
+        scores_Bh1N = key_Bh1D @ q_BhDN / math.sqrt(q_BhDN.shape[2])
         if self.attention == "softmax":
             weights_Bh1N = scores_Bh1N.softmax(-1) * scores_Bh1N.shape[-1]
         else:

@@ -41,10 +41,10 @@ class Known:
 
     def lacking(self) -> str | None:
         """Why nothing can be told from it, if so."""
-        found = np.unique(self.values[self.there])
+        found = self.values[self.there]
         if found.size == 0:
             return f"{self.name} is not known of anybody here"
-        if found.size == 1:
+        if (found == found[0]).all():
             one = f"{found[0]:g}" if self.numeric else str(found[0])
             return f"{self.name} is the same for everybody here: {one}"
         return None

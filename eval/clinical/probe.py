@@ -10,9 +10,13 @@ image adds for somebody whose age and sex are known, and are no verdict on the w
 
 The score, age and BMI are replaced by normal scores of their ranks: no answer depends on a scale,
 and a score that only rises with age is a straight line of it.
-Intervals are DeLong's with components summed within patients. They take the out-of-fold fits as
-given, which makes them narrow where a covariate is worth nothing: simulated with n from 200 to
-2,000, those of the covariates' AUROC then hold 0.5 in 83 to 90 of 100 samples rather than 95.
+Intervals are DeLong's with components summed within patients, and take the out-of-fold fits as
+given. Simulated, 200 to 300 samples a figure: the residualised and the matched AUROC of a score of
+age and noise hold 0.5 in 95 and 93 of 100; the covariates' AUROC, where they are worth nothing,
+holds 0.5 in only 83 to 90, and lies 0.01 to 0.02 low at n = 200 to 500. A fit with one idle column
+more is a little worse out of fold, so that "image + covariates" against "covariates" errs towards
+saying that the image adds nothing: wrongly that it adds in under 1 of 100, that it harms in 11 to
+21.
 """
 
 from __future__ import annotations
@@ -86,7 +90,12 @@ class Rows:
     @cached_property
     def who(self) -> NDArray[np.int64] | None:
         """The patient of each row [n]; None where each has one row, which is quicker."""
-        return None if np.unique(self.patient).size == self.patient.size else self.patient
+        return None if np.bincount(self.patient).max(initial=0) <= 1 else self.patient
+
+    @property
+    def patients(self) -> int:
+        """How many there are."""
+        return int(np.count_nonzero(np.bincount(self.patient)))
 
     @cached_property
     def lacking(self) -> str | None:
@@ -147,7 +156,7 @@ class Rows:
             first=names[0],
             second=names[1],
             n=self.label.size,
-            patients=np.unique(self.patient).size,
+            patients=self.patients,
             positives=int(self.label.sum()),
             first_auroc=first,
             second_auroc=second,
@@ -180,7 +189,7 @@ def probe(frame: Frame, settings: Settings) -> Confounding:
     weight = blank("weight_kg", frame["weight_kg"].to_numpy(np.float64, na_value=np.nan))
     return Confounding(
         n=rows.label.size,
-        patients=np.unique(rows.patient).size,
+        patients=rows.patients,
         positives=int(rows.label.sum()),
         folds=FOLDS,
         image=rows.auroc(rows.score),
@@ -292,8 +301,8 @@ def _told(rows: Rows, known: Known, values: NDArray) -> tuple[Told, ...]:
     well = rows.label == 0
     if known.numeric:
         overall, among = (
-            spearman(values[r], rows.score[r], rows.patient[r], rows.level)
-            for r in (np.ones(well.size, bool), well)
+            spearman(v, r.score, r.who, r.level)
+            for v, r in ((values, rows), (values[well], rows.where(well)))
         )
         return (Told(level="", measure="Spearman's rho", overall=overall, among_negatives=among),)
     levels = np.unique(values)

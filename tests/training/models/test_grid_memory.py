@@ -6,7 +6,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from tests.training.models.test_grid_transformer import CONFIG, SMALL
 from training.models.grid import GRIDS, Grid
-from training.models.grid_memory import measure, step_memory
+from training.models.grid_memory import LiveBytes, measure, step_memory
 from training.models.grid_transformer import grid_transformer
 
 PAPER = GRIDS["grid_transformer"]
@@ -73,6 +73,18 @@ def test_the_papers_batch_of_8_fits_24_gb_and_more_with_checkpointing():
     assert checkpointed.held < plain.held / 5
     assert checkpointed.peak < 0.65 * plain.peak
     assert step_memory(PAPER, 24, 1536, True).total(copies=3) < 24e9 < 24 * plain.held / 8 + GIB
+
+
+def test_answers_for_many_pictures_need_little():
+    """A validation batch of 64: the tiles, and what the first convolution and norm give of some."""
+    with torch.device("meta"):
+        model = grid_transformer(CONFIG, PAPER).eval()
+        images = torch.empty(64, 1, 512, 512)
+    own = [*model.parameters(), *model.buffers(), images]
+    with torch.no_grad(), LiveBytes(own) as live:
+        model(images)
+    tiles = 64 * 36 * 256**2 * 4
+    assert 2 * tiles < live.peak < 2 * tiles + 1.5 * GIB
 
 
 def test_it_grows_with_the_batch_and_not_with_the_picture():

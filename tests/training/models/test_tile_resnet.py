@@ -137,6 +137,20 @@ def test_checkpointing_changes_no_bit_of_gradients_and_statistics(drop_path):
     assert made.cnn.get_buffer("bn1.num_batches_tracked") == 2
 
 
+def test_an_answer_does_not_depend_on_how_many_are_asked_at_a_time(monkeypatch):
+    made, x = small().eval(), torch.randn(7, 1, 64, 64)
+    asked = []
+    made.cnn.get_submodule("conv1").register_forward_hook(lambda m, i, o: asked.append(len(o)))
+    monkeypatch.setattr("training.models.tile_resnet.ANSWERED", 3)
+    with torch.no_grad():
+        found = made(x)
+    torch.testing.assert_close(found, made(x))
+    made.train()
+    with torch.no_grad():  # batch statistics are of all tiles
+        made(x)
+    assert asked == [3, 3, 1, 7, 7]
+
+
 def test_checkpointing_in_eval_mode_leaves_the_statistics_alone():
     made = small().eval()
     made.checkpointing = True

@@ -1,80 +1,175 @@
-"""Grad-CAM pictures for the report: which pictures, of which class, and what they may not show.
+"""What a model looks at: pictures for the report, and attention measured where anatomy is known.
 
-The pictures are those the model was surest about and right about, chosen by rule and not by hand:
-they show what the model looks at when it works, and are no evidence of how often it does. Of the
-public set, which has no reference, the surest proxy labels of each class are shown.
-This is the one file of eval, with the command line, that may import training.
+::
+
+    panels(run)                          RUN/report/gradcam/*.png    chosen by rule (`eval.chosen`)
+    attention_of(run, world.json)        RUN/report/attention.json   shares, controls, sanity checks
+
+Both are made again only if the weights or the choice changed. This is the one file of eval, with
+the command line, that may import training and data_sharding.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from data_sharding.schema import CLASSES, canonical_json, sha256_file, write_atomic
-from eval.frames import Column, Frame
-from eval.plots import heat
-from eval.runs import Run, is_tuning
+from eval import attention
+from eval.chosen import Chosen, choose, labelled, measured
+from eval.explained import UNKNOWN, Explained, Looked
+from eval.frames import Frame
+from eval.overlay import panel_png
+from eval.runs import MODELS, Run
 
 if TYPE_CHECKING:
-    from data_sharding.reader import ShardDataset
+    from torch import nn
 
-#: Pixels of a picture's longer side in the report.
-SIDE = 256
+    from data_sharding.phantom.atlas import Atlas
+    from data_sharding.reader import ShardDataset
+    from training.preprocess import Preprocessor
+
+#: Pictures explained at once; longer side of a map that is measured (Grad-CAM's own is coarser).
+BATCH, MEASURED = 8, 128
+#: Networks of random weights that shares are held against; pictures of the sanity check.
+NETWORKS, CHECKED = 3, 24
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A PNG of the picture beside its heat map; `where` is its cohort and `name` its class."""
+    """A PNG of the picture beside its heat map, which explains class `name`, the model's answer.
+
+    `where` is the cohort and `group` why it was chosen; together they are the `heading`.
+    """
 
     where: str
+    group: str
     name: str
     caption: str
     file: str
     png: bytes
 
+    @property
+    def heading(self) -> str:
+        """The group's name on the page; panels of one group follow each other."""
+        return f"{self.where}: {self.group}"
+
 
 @dataclass(frozen=True)
-class Chosen:
-    """A picture to explain for class `target`."""
+class Eyes:
+    """One model of a run and the pictures it can be shown."""
 
-    where: str
-    caption: str
-    key: str
-    target: int
+    run: Run
+    name: str
+
+    @classmethod
+    def of(cls, run: Path, model: str | None) -> Eyes:
+        """`model`, or the student, or else the teacher.
+
+        Raises:
+            ValueError: there are no weights.
+        """
+        names = [model] if model else MODELS[::-1]
+        found = [n for n in names if (run / n / "weights" / "model.safetensors").is_file()]
+        if not found:
+            path = run / names[0] / "weights" / "model.safetensors"
+            raise ValueError(f"{path}: no weights there to explain")
+        return cls(Run.at(run), found[0])
+
+    @property
+    def weights(self) -> Path:
+        """The folder of the weights."""
+        return self.run.folder / self.name / "weights"
+
+    @cached_property
+    def loaded(self) -> tuple[nn.Module, Preprocessor]:
+        """The model in eval mode and what it wants done to pictures."""
+        from training.checkpoint import load_weights
+
+        return load_weights(self.weights)
+
+    @cached_property
+    def packs(self) -> list[ShardDataset]:
+        """The run's packs whose pictures these weights take.
+
+        Raises:
+            ValueError: there are none.
+        """
+        from data_sharding.reader import ShardDataset
+
+        packs = [ShardDataset(p.folder) for p in self.run.packs if p.manifest is not None]
+        if not packs:
+            path = self.run.folder / "run.json"
+            raise ValueError(f"{path}: no readable packed dataset to take pixels of")
+        for pack in packs:
+            self.loaded[1].accept(pack.manifest)
+        return packs
+
+    def find(self, key: str) -> tuple[ShardDataset, int] | None:
+        """The first pack that has a key, and the row."""
+        for pack in self.packs:
+            rows = np.flatnonzero(pack.index["key"].to_numpy() == key)
+            if rows.size:
+                return pack, int(rows[0])
+        return None
+
+    def maps(
+        self, model: nn.Module, pictures: list[NDArray[np.uint8]], targets: list[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Grad-CAM of `model`, this one or one like it: maps [n, H, W], and which have evidence."""
+        import torch
+
+        from eval.gradcam import gradcam
+        from training.models import cam_layer
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        model, preprocessor = model.to(device), self.loaded[1]
+        maps, positive = [], []
+        for i in range(0, len(pictures), BATCH):
+            images = preprocessor(np.stack(pictures[i : i + BATCH])).to(device)
+            cam = gradcam(model, cam_layer(model), images, targets[i : i + BATCH], grid_of(model))
+            maps.append(cam.maps.detach().cpu().numpy())
+            positive.append(cam.positive.cpu().numpy())
+        return np.concatenate(maps), np.concatenate(positive)
 
 
-def panels(run: Path, model: str = "student", per_class: int = 4) -> list[Panel]:
-    """Make, keep under RUN/report/gradcam/, and return the pictures.
+def grid_of(model: nn.Module) -> tuple[int, int]:
+    """Rows and columns of the blocks that a model cuts a picture into."""
+    from training.models.grid_transformer import GridTransformer
 
-    They are made again only if the weights or the choice changed.
+    n = model.grid.grid if isinstance(model, GridTransformer) else 1
+    return n, n
+
+
+def panels(run: Path, model: str | None = None, per_group: int = 4) -> list[Panel]:
+    """Make, keep under RUN/report/gradcam/, and return the pictures, groups one after the other.
 
     Args:
         run: the run folder.
-        model: whose eyes.
-        per_class: pictures per class and set.
+        model: whose eyes; by default the student's, or else the teacher's.
+        per_group: pictures of each group.
 
     Raises:
         ValueError: weights, packs or predictions are missing or unreadable.
         ImportError: training or data_sharding cannot be imported here.
     """
-    run_ = Run.at(run)
-    weights = run / model / "weights"
-    if not (weights / "model.safetensors").is_file():
-        raise ValueError(f"{weights / 'model.safetensors'}: no weights there to explain")
-    chosen = choose(run_, model, per_class)
+    eyes = Eyes.of(run, model)
+    chosen = choose(eyes.run, eyes.name, per_group)
     folder = run / "report" / "gradcam"
     stamp = canonical_json(
-        [sha256_file(weights / "model.safetensors"), model, [vars(c) for c in chosen]]
+        [sha256_file(eyes.weights / "model.safetensors"), eyes.name, [vars(c) for c in chosen]]
     )
     if kept := _kept(folder, stamp):
         return kept
-    made = _draw(run_, weights, chosen)
+    made = _draw(eyes, chosen)
     folder.mkdir(parents=True, exist_ok=True)
     for panel in made:
         write_atomic(folder / panel.file, panel.png)
@@ -83,101 +178,183 @@ def panels(run: Path, model: str = "student", per_class: int = 4) -> list[Panel]
     return made
 
 
-def choose(run: Run, model: str, per_class: int) -> list[Chosen]:
-    """The surest right answers of each class in one labelled cohort, and the surest proxies.
-
-    Ties are broken by key; a patient appears once in a group.
-    """
-    chosen: list[Chosen] = []
-    for cohort in [c for c in run.cohorts if not is_tuning(c)] or run.cohorts:
-        frame = run.predictions(cohort)
-        frame = frame[(frame["model"] == model) & frame["label"].notna()]
-        if frame.empty:
-            continue
-        right = frame["label"] == (frame["probability"] >= frame["threshold"]).astype("Int64")
-        chosen += _surest(frame[right], frame["label"], cohort, "DXA", per_class)
-        break
-    proxies = run.pseudo_labels
-    if proxies is not None:
-        kept = proxies[proxies["decision"].isin(CLASSES)]
-        chosen += _surest(
-            kept, kept["decision"].map(CLASSES.index), "public set", "proxy label", per_class
-        )
-    return chosen
-
-
-def _surest(frame: Frame, label: Column, where: str, reference: str, count: int) -> list[Chosen]:
-    chosen = []
-    for target in (1, 0):
-        rows = frame[label.reindex(frame.index) == target]
-        rows = rows.sort_values(["probability", "key"], ascending=[target == 0, True])
-        for row in rows.drop_duplicates("patient").head(count).itertuples():
-            caption = (
-                f"{str(row.key)[:8]}: {reference} {CLASSES[target]}, P = {row.probability:.2f}"
-            )
-            chosen.append(Chosen(where, caption, str(row.key), target))
-    return chosen
-
-
 def _kept(folder: Path, stamp: str) -> list[Panel] | None:
     try:
         index = json.loads((folder / "panels.json").read_bytes())
         if index["stamp"] != stamp:
             return None
-        return [
-            Panel(p["where"], p["name"], p["caption"], p["file"], (folder / p["file"]).read_bytes())
-            for p in index["panels"]
-        ]
+        return [Panel(**p, png=(folder / p["file"]).read_bytes()) for p in index["panels"]]
     except (OSError, ValueError, KeyError, TypeError):
         return None  # none there, or torn: made again
 
 
-def _draw(run: Run, weights: Path, chosen: list[Chosen]) -> list[Panel]:
-    from data_sharding.reader import ShardDataset
-    from eval.gradcam import gradcam
-    from training.checkpoint import load_weights
-    from training.models import cam_layer
-
-    packs = [ShardDataset(p.folder) for p in run.packs if p.manifest is not None]
-    if not packs:
-        raise ValueError(f"{run.folder / 'run.json'}: no readable packed dataset to take pixels of")
-    model, preprocessor = load_weights(weights)
+def _draw(eyes: Eyes, chosen: list[Chosen]) -> list[Panel]:
     made = []
     for number, choice in enumerate(chosen):
-        pixels = _pixels(packs, choice.key)
-        if pixels is None:
+        found = eyes.find(choice.key)
+        if found is None:
             continue
-        cam = gradcam(model, cam_layer(model), preprocessor(pixels[None]), choice.target)
-        caption = choice.caption if cam.positive[0] else f"{choice.caption}; no positive evidence"
-        png = panel_png(pixels, cam.maps[0].detach().cpu().numpy())
-        made.append(Panel(choice.where, CLASSES[choice.target], caption, f"{number:02d}.png", png))
+        pixels = found[0].image(found[1])
+        maps, positive = eyes.maps(eyes.loaded[0], [pixels], [choice.target])
+        caption = choice.caption if positive[0] else f"{choice.caption}; no positive evidence"
+        file, name = f"{number:02d}.png", CLASSES[choice.target]
+        png = panel_png(pixels, maps[0])
+        made.append(Panel(choice.where, choice.group, name, caption, file, png))
     return made
 
 
-def _pixels(packs: list[ShardDataset], key: str) -> np.ndarray | None:
-    """The picture of a key, uint8 [H, W], from the first pack that has it."""
-    for pack in packs:
-        rows = np.flatnonzero(pack.index["key"].to_numpy() == key)
-        if rows.size:
-            return pack.image(int(rows[0]))
-    return None
+def attention_of(
+    run: Path, world: Path | None = None, model: str | None = None, per_answer: int = 24
+) -> Explained:
+    """Where attention lies, and whether maps depend on the weights; kept in RUN/report.
 
-
-def panel_png(pixels: np.ndarray, cam: np.ndarray) -> bytes:
-    """The picture and the same picture under its heat map, side by side, as PNG.
+    Shares need the anatomy, which is known of a phantom only; without it they are undefined. What
+    was kept is returned where weights and predictions have not changed and no other world is given.
 
     Args:
-        pixels: uint8 [H, W].
-        cam: float [h, w] in [0, 1]; the preprocessor may have resized.
+        run: the run folder.
+        world: the folder of the synthetic world of the cohorts, or its world.json.
+        model: as of `panels`.
+        per_answer: pictures of each cohort and answer of the model; at most.
+
+    Raises:
+        ValueError: as `panels`; `world` is not one, or its pictures are others than the packed.
+        ImportError: as `panels`.
     """
-    scale = SIDE / max(pixels.shape)
-    size = (round(pixels.shape[1] * scale), round(pixels.shape[0] * scale))
-    grey = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    warm = cv2.resize(cam.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)[..., None]
-    plain = np.repeat(grey[..., None], 3, axis=2).astype(np.float32)
-    mixed = plain * (1 - 0.6 * warm) + 255 * heat(warm[..., 0]) * 0.6 * warm
-    gap = np.full((size[1], 6, 3), 255, dtype=np.float32)
-    picture = np.concatenate([plain, gap, mixed], axis=1).round().clip(0, 255).astype(np.uint8)
-    ok, data = cv2.imencode(".png", picture[..., ::-1])
-    assert ok
-    return data.tobytes()
+    eyes = Eyes.of(run, model)
+    rows = {c: measured(eyes.run, c, eyes.name, per_answer) for c in labelled(eyes.run)}
+    told = [sha256_file(eyes.weights / "model.safetensors"), eyes.name, NETWORKS, CHECKED]
+    drawn = {c: [f["key"].tolist(), f["answer"].tolist()] for c, f in rows.items()}
+    stamp = hashlib.sha256(canonical_json([told, drawn]).encode()).hexdigest()
+    settings = None if world is None else world if world.suffix == ".json" else world / "world.json"
+    if settings is not None and not settings.is_file():
+        raise ValueError(f"{settings}: no such file; give the world.json of the synthetic world")
+    known = None if settings is None else sha256_file(settings)
+    path = run / "report" / "attention.json"
+    if (kept := kept_attention(path, stamp)) and known in (None, kept.world_sha256):
+        return kept
+    found = _explained(eyes, rows, settings, stamp, known)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps(found.model_dump(mode="json"), indent=1) + "\n")
+    return found
+
+
+def kept_attention(path: Path, stamp: str | None = None) -> Explained | None:
+    """attention.json, if it is there, whole, and of that stamp."""
+    try:
+        found = Explained.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if stamp in (None, found.stamp) else None
+
+
+def _explained(
+    eyes: Eyes, rows: dict[str, Frame], world: Path | None, stamp: str, known: str | None
+) -> Explained:
+    from eval.sanity import randomised, sanity
+    from training.models import cam_layer
+
+    model = eyes.loaded[0]
+    networks = [randomised(model, seed) for seed in range(NETWORKS)]
+    looked: list[Looked] = []
+    strange: list[str] = []
+    checked = None
+    for cohort, wanted in rows.items():
+        places = [eyes.find(key) for key in wanted["key"]]
+        here = [place for place in places if place is not None]
+        frame = wanted[[place is not None for place in places]]
+        if frame.empty:
+            continue
+        pictures = [pack.image(row) for pack, row in here]
+        targets = frame["answer"].tolist()
+        own, *controls = (
+            _small(eyes.maps(network, pictures, targets)[0]) for network in (model, *networks)
+        )
+        regions = _regions(here, frame["key"].tolist(), world, own.shape[1:])
+        if regions is None:
+            strange.append(cohort)
+        else:
+            looked += _looked(cohort, frame, own, controls, regions)
+        if checked is None:
+            some = slice(None, None, -(-len(own) // CHECKED))
+            checked = sanity(
+                model,
+                lambda m, p=pictures[some], t=targets[some]: _small(eyes.maps(m, p, t)[0]),
+                own[some],
+                [c[some] for c in controls],
+                frame["patient"].to_numpy()[some],
+            )
+    if checked is None:
+        raise ValueError(f"{eyes.run.folder / 'run.json'}: no pack has a picture of the cohorts")
+    layer = next(name for name, m in model.named_modules() if m is cam_layer(model))
+    return Explained(
+        stamp=stamp,
+        world_sha256=known,
+        model=eyes.name,
+        method=f"Grad-CAM of layer {layer} for the model's own answer",
+        looked=tuple(looked),
+        undefined=f"{UNKNOWN} ({', '.join(strange)})" if strange or not looked else None,
+        sanity=checked,
+    )
+
+
+def _small(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Maps [n, H, W] of at most `MEASURED` pixels a side, by area."""
+    height, width = maps.shape[1:]
+    scale = min(MEASURED / max(height, width), 1)
+    size = (round(width * scale), round(height * scale))
+    return np.stack([cv2.resize(m, size, interpolation=cv2.INTER_AREA) for m in maps])
+
+
+def _regions(
+    places: list[tuple[ShardDataset, int]], keys: list[str], world: Path | None, shape: tuple
+) -> list[dict[str, NDArray]] | None:
+    """The regions of each picture at the maps' size; None unless the world knows all of them.
+
+    Raises:
+        ValueError: the world draws other pictures than the packed ones.
+    """
+    if world is None:
+        return None
+    from data_sharding.phantom.atlas import Atlas
+
+    atlases: dict[Path, Atlas] = {}
+    found = []
+    for (pack, row), key in zip(places, keys, strict=True):
+        if pack.folder not in atlases:
+            atlas = atlases[pack.folder] = Atlas(world, pack.folder)
+            if key in atlas:
+                atlas.check(key, pack.image(row))
+        atlas = atlases[pack.folder]
+        if key not in atlas:
+            return None
+        found.append(atlas.shares(key, shape[0]))
+    return found
+
+
+def _looked(
+    cohort: str, frame: Frame, own: NDArray, controls: list[NDArray], regions: list[dict]
+) -> list[Looked]:
+    """One `Looked` for each answer that the model gave."""
+    found = []
+    for answer in (1, 0):
+        of = np.flatnonzero(frame["answer"] == answer)
+        if not of.size:
+            continue
+        patients = frame["patient"].to_numpy()[of]
+        seen = [attention.of_region(own[i], regions[i]) for i in of]
+        chance = [
+            attention.averaged([attention.of_region(c[i], regions[i]) for c in controls])
+            for i in of
+        ]
+        found.append(
+            Looked(
+                cohort=cohort,
+                answer=CLASSES[answer],
+                pictures=of.size,
+                patients=np.unique(patients).size,
+                zero_maps=sum(a.share is None for a in seen),
+                regions=attention.table(seen, patients, chance),
+            )
+        )
+    return found

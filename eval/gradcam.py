@@ -10,9 +10,9 @@ noise as a finding.
     cam = gradcam(model, cam_layer(model), images, target=1)
     cam.maps        # [B, H, W]
 
-A model that cuts the picture into a grid of blocks has weights w_c for each block. Its maps are put
-together before ReLU and scaling, once over the whole picture: scaled block by block, a block in
-which nothing lies would look as bright as any.
+A model that cuts the picture into a grid of blocks has weights w_c of its own for each block. The
+blocks' maps are put together before ReLU and scaling, once over the whole picture: scaled block by
+block, a block in which nothing lies would look as bright as any.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def gradcam(
             patches, behind ``model.num_prefix_tokens`` others.
         images: float [B, channels, H, W], preprocessed.
         target: the class, or one for each image.
-        grid: rows and columns of blocks that the model cuts an image into; N is then B times their
-            number, the blocks of an image side by side, row by row.
+        grid: rows and columns of blocks that the model cuts an image into. N is then B times their
+            number, row by row; or B, where the model has put the maps of the blocks together.
 
     Raises:
         ValueError: the model is in training mode, the layer did not run or gives no such output,
@@ -107,6 +107,8 @@ def gradcam(
             "no patch of the Grad-CAM layer reaches the logit: behind it only the class token "
             "counts. Take a layer before the last attention (blocks[-1].norm1)."
         )
+    if len(activation) == len(images):
+        activation, gradient = (_cut(x, grid) for x in (activation, gradient))
     # activation, gradient: (N, C, h, w); weights: (N, C, 1, 1)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
     raw = torch.relu(_stitch((weights * activation).sum(dim=1), len(images), grid))
@@ -136,6 +138,16 @@ def _maps(model: Module, output: torch.Tensor) -> torch.Tensor:
         )
     # patches: (N, side * side, C) -> (N, C, side, side)
     return patches.transpose(1, 2).unflatten(2, (side, side))
+
+
+def _cut(whole: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+    """[B, C, rows * h, columns * w] as maps of the blocks [B * rows * columns, C, h, w]."""
+    rows, columns = grid
+    if whole.shape[2] % rows or whole.shape[3] % columns:
+        raise ValueError(f"maps of {[*whole.shape[2:]]} do not divide into a grid of {grid}")
+    # whole: (B, C, rows, h, columns, w) -> (B, rows, columns, C, h, w)
+    blocks = whole.unflatten(2, (rows, -1)).unflatten(4, (columns, -1)).permute(0, 2, 4, 1, 3, 5)
+    return blocks.flatten(0, 2)
 
 
 def _stitch(blocks: torch.Tensor, images: int, grid: tuple[int, int]) -> torch.Tensor:

@@ -246,6 +246,57 @@ def test_a_grid_of_blocks_through_attention_is_what_finite_differences_say(atten
     assert np.abs(cam.maps.numpy() - slow).max() < 1e-4
 
 
+@pytest.mark.parametrize("target", [0, 3])
+def test_blocks_put_together_by_the_model_are_the_same(attending, target):
+    """The same network, its maps seen as one picture: weights stay those of each block."""
+    images = torch.randn(2, 1, 16, 24, dtype=torch.float64)
+    expected = gradcam(attending, attending.seen, images, target, (2, 3)).maps
+
+    class Together(nn.Module):
+        def forward(self, blocks):  # (12, 3, 4, 4) -> (2, 3, 8, 12), seen, and back
+            whole = blocks.unflatten(0, (2, 2, 3)).permute(0, 3, 1, 4, 2, 5)
+            seen = self.seen(whole.flatten(4, 5).flatten(2, 3))
+            back = seen.unflatten(2, (2, 4)).unflatten(4, (3, 4)).permute(0, 2, 4, 1, 3, 5)
+            return back.flatten(0, 2)
+
+        def __init__(self):
+            super().__init__()
+            self.seen = nn.Identity()
+
+    together = attending.seen = Together()
+    found = gradcam(attending, together.seen, images, target, (2, 3)).maps
+    assert torch.allclose(found, expected)
+    with pytest.raises(ValueError, match="do not divide"):
+        gradcam(attending, together.seen, images, target, (3, 5))
+
+
+def test_the_grid_model_of_training_is_explained_block_by_block():
+    """Its own layer, its own grid; a bump of one channel in one tile gives that tile's weight."""
+    torch.manual_seed(9)
+    model = build(Model(name="grid_transformer_smoke", pretrained="none"), load=False).eval().double()
+    n = model.grid.grid
+    images = torch.randn(1, 1, 32 * n, 32 * n, dtype=torch.float64)
+    layer = cam_layer(model)
+    kept = []
+    handle = layer.register_forward_hook(lambda _m, _i, out: kept.append(out.detach()))
+    model(images)
+    handle.remove()
+    side = kept[0].shape[2] // n
+    raw = torch.zeros(kept[0].shape[2:], dtype=torch.float64)
+    features = model.pooled(kept[0]).requires_grad_()
+    # the head sees a tile's mean only: dy/dA_c is the token's gradient over the tile's size
+    logit = model.head(model.encode(features)[:, 0])[0, 1]
+    (token,) = torch.autograd.grad(logit, features)
+    for k in range(n * n):
+        rows = slice(k // n * side, (k // n + 1) * side)
+        columns = slice(k % n * side, (k % n + 1) * side)
+        raw[rows, columns] = torch.einsum("c,chw->hw", token[0, k], kept[0][0, :, rows, columns])
+    expected = bilinear(scaled(raw.relu().numpy()), *images.shape[2:])
+    cam = gradcam(model, layer, images, 1, grid=(n, n))
+    assert cam.positive[0]
+    assert np.abs(cam.maps[0].numpy() - expected).max() < 0.01
+
+
 def test_blocks_are_scaled_together_and_a_blank_one_stays_dark(attending):
     """One bright block: scaled block by block, every block would reach 1."""
     with torch.no_grad():

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from data_sharding.schema import SEVERITIES, Strict
+from data_sharding.schema import Strict
 from eval.contrast import Contrast, of_means, of_shares
 from eval.frames import Frame
 from eval.subgroups.levels import UNKNOWN, Levels, bmi, levels
@@ -80,45 +80,30 @@ class Baseline(Strict):
         return {r.level: r.everybody for s in self.splits if s.name == name for r in s.levels}
 
     @property
-    def women(self) -> int | None:  # noqa: D102
-        return self.counts("sex").get("women", 0)
-
-    @property
-    def men(self) -> int | None:  # noqa: D102
-        return self.counts("sex").get("men", 0)
-
-    @property
-    def sex_unknown(self) -> int:  # noqa: D102
-        return self.counts("sex").get("unknown") or 0
-
-    @property
-    def age_bands(self) -> dict[str, int]:  # noqa: D102
-        return {k: v or 0 for k, v in self.counts("age").items()}
-
-    @property
-    def severities(self) -> dict[str, int]:  # noqa: D102
-        known = self.counts("severity")
-        return {s: known.get(s) or 0 for s in SEVERITIES}
-
-    @property
-    def age_years(self) -> Quantity:  # noqa: D102
+    def age_years(self) -> Quantity:
+        """Everybody's age."""
         return self.measure("age")
 
     @property
-    def height_cm(self) -> Quantity:  # noqa: D102
+    def height_cm(self) -> Quantity:
+        """Everybody's height."""
         return self.measure("height")
 
     @property
-    def weight_kg(self) -> Quantity:  # noqa: D102
+    def weight_kg(self) -> Quantity:
+        """Everybody's weight."""
         return self.measure("weight")
 
     @property
-    def bmi(self) -> Quantity:  # noqa: D102
-        return self.measure("BMI")
+    def lowest_t(self) -> Quantity:
+        """Everybody's lowest T-score."""
+        return self.measure("lowest T-score")
 
     @property
-    def lowest_t(self) -> Quantity:  # noqa: D102
-        return self.measure("lowest T-score")
+    def sex_unknown(self) -> int | None:
+        """Patients whose sex is not known; None where their number is kept back."""
+        counts = self.counts("sex")
+        return counts.get(UNKNOWN, 0) if counts else self.patients
 
 
 Sides = tuple[NDArray[np.bool_], NDArray[np.bool_]]

@@ -113,19 +113,15 @@ class _Limits:
 
 def _correlation(sides: tuple[Cases, Cases]) -> float:
     """Of the two AUROCs, under the draws of patients that both share."""
-    drawn: NDArray[np.float64] = np.stack(
-        [
-            Ranking.of(s.label, s.probability).statistics(
-                s.draws.counts, s.patient, with_precision=False
-            )[0]
-            for s in sides
-        ]
-    )
-    defined = np.isfinite(drawn).all(axis=0)
-    kept = np.compress(defined, drawn, axis=1)
-    if kept.shape[1] < 3 or (np.ptp(kept, axis=1) == 0).any():
+    drawn = [
+        Ranking.of(s.label, s.probability).statistics(s.draws.counts, s.patient, False)[0]
+        for s in sides
+    ]
+    kept = np.isfinite(drawn[0]) & np.isfinite(drawn[1])
+    first, second = drawn[0][kept], drawn[1][kept]
+    if first.size < 3 or first.std() == 0 or second.std() == 0:
         return 0.0
-    return float(np.corrcoef(kept)[0, 1])
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def share_gap(cases: Cases, rows: Mask, of: Mask, success: Mask, what: str, least: int) -> Tested:

@@ -163,7 +163,7 @@ def test_missing_facts_about_people_are_levels_not_losses(frame):
     unknown = [s.performance.n for s in m.subgroups if s.level == "unknown"]
     assert unknown == [400, 400]
     assert m.severities == ()
-    assert evaluate_cohort(bare, "here", QUICK).baseline.bmi.mean is None
+    assert evaluate_cohort(bare, "here", QUICK).baseline.measure("BMI").mean is None
 
 
 @pytest.mark.parametrize(
@@ -212,9 +212,10 @@ def test_baseline_counts_patients_not_pictures(make_cohort):
     b = evaluate_cohort(frame, "here", QUICK).baseline
     people = frame[frame["model"] == "student"].drop_duplicates("patient")
     assert (b.pictures, b.patients) == (300, 100)
-    assert b.women + b.men == b.normal + b.low_bone_mass == sum(b.age_bands.values()) == 100
+    assert b.normal + b.low_bone_mass == sum(b.counts("age").values()) == 100
     assert b.age_years.mean == pytest.approx(people["age"].mean())
     assert b.age_years.sd == pytest.approx(people["age"].std())
+    assert b.sex_unknown == 0
 
 
 def test_the_rule_is_at_least_the_threshold(frame):

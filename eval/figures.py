@@ -40,7 +40,8 @@ def cohort_figures(metrics: Metrics, frame: Frame) -> Figures:
         frame: its predictions.
     """
     name = metrics.cohort
-    bins = {m.model: m.calibration.bins for m in metrics.models if m.overall.n}
+    ranked = [m for m in metrics.models if m.overall.auroc.value is not None]
+    bins = {m.model: m.calibration.bins for m in ranked}
     reasons = [m.overall.auroc.undefined for m in metrics.models if m.overall.auroc.value is None]
     receiver, precision_recall = _ranking(metrics, frame[frame["label"].notna()])
     return Figures(

@@ -10,19 +10,48 @@ from eval.runs import is_tuning
 
 
 def headline(metrics: Sequence[Metrics]) -> tuple[Metrics, ModelMetrics] | None:
-    """The result to lead with: an external cohort before a test cohort, the student before others.
+    """The result to lead with, by rule and not by what it says.
 
-    None where no cohort that was not used for tuning has labels.
+    An external cohort before a test cohort, one with both classes before one without, then the one
+    with most patients; in it the student before others. None where no cohort that was not used for
+    tuning has labels.
     """
     ranked = sorted(
         (m for m in metrics if not is_tuning(m.cohort) and m.models),
-        key=lambda m: ("external" not in m.cohort, m.cohort),
+        key=lambda m: (
+            "external" not in m.cohort,
+            not can_rank(m),
+            -max(x.overall.patients for x in m.models),
+            m.cohort,
+        ),
     )
     for cohort in ranked:
         for model in sorted(cohort.models, key=lambda m: m.model != "student"):
             if model.overall.n:
                 return cohort, model
     return None
+
+
+def can_rank(metrics: Metrics) -> bool:
+    """Whether some model has an AUROC in the cohort: it has labels, and of both classes."""
+    return any(m.overall.auroc.value is not None for m in metrics.models)
+
+
+def spread(metrics: Sequence[Metrics], best: tuple[Metrics, ModelMetrics]) -> str:
+    """How the leading model does over all external cohorts: a sentence, '' where there is one."""
+    found = sorted(
+        (float(x.overall.auroc), m.cohort)
+        for m in metrics
+        for x in m.models
+        if "external" in m.cohort and x.model == best[1].model and x.overall.auroc.value is not None
+    )
+    if len(found) < 2:
+        return ""
+    (low, worst), (high, finest) = found[0], found[-1]
+    return (
+        f"Over {len(found)} external cohorts the AUROC of the {best[1].model} lies between "
+        f"{low:.3f} ({worst}) and {high:.3f} ({finest})."
+    )
 
 
 def reading(metrics: Metrics, model: ModelMetrics) -> list[str]:
@@ -55,24 +84,6 @@ def reading(metrics: Metrics, model: ModelMetrics) -> list[str]:
     return said
 
 
-def comparison(metrics: Metrics) -> list[str]:
-    """What may be said of one model against another, and what may not."""
-    said = []
-    for d in metrics.differences:
-        names = f"{metrics.cohort}, {d.second} against {d.first}"
-        if d.delong.value is None:
-            said.append(f"{names}: undefined: {d.delong.undefined}.")
-            continue
-        p = f"p {_p(d.p)}" if d.p is not None else f"p undefined: {d.delong.undefined}"
-        if d.comparisons > 1 and d.p_bonferroni is not None:
-            p += f", {_p(d.p_bonferroni)} after Bonferroni for {d.comparisons} comparisons"
-        said.append(
-            f"{names}: AUROC difference {_signed(d.delong)} (DeLong, {p}); "
-            f"by resampling patients {_signed(d.bootstrap)}."
-        )
-    return said
-
-
 def _of_100(e: Estimate) -> str:
     return "?" if e.value is None else f"{100 * e.value:.0f}"
 
@@ -81,20 +92,6 @@ def _range(e: Estimate) -> str:
     if e.low is None or e.high is None:
         return ""
     return f" (95% interval {100 * e.low:.0f} to {100 * e.high:.0f})"
-
-
-def _signed(e: Estimate) -> str:
-    if e.value is None:
-        return f"undefined: {e.undefined}"
-    if e.low is None or e.high is None:
-        return f"{e.value:+.3f}"
-    return f"{e.value:+.3f} [{e.low:+.3f}, {e.high:+.3f}]".replace("-", "−")
-
-
-def _p(p: float | None) -> str:
-    if p is None:
-        return "undefined"
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 #: Printed in every report, whatever the numbers say.

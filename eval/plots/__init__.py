@@ -6,10 +6,11 @@ from eval.plots.fractures import fracture_free
 from eval.plots.ranking import precision_recall, roc
 from eval.plots.severity import severity
 from eval.plots.strip import Scale, axis, key, scale_of, strip
-from eval.plots.style import heat, pen
+from eval.plots.style import Pen, heat, pen
 from eval.plots.training import training_curves
 
 __all__ = [
+    "Pen",
     "Scale",
     "axis",
     "decision_curves",

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 
-from eval.plots.style import COLOURS, DASHES, INK, MARKS, STYLE, paper, svg
+from eval.plots.style import DASHES, INK, MARKS, STYLE, paper, svg
 from eval.survival.shapes import Curve
 
 YEAR = 365
+#: Low, middle, high: darker is worse. Not the colours of models.
+INKS = ("#4f8fbb", "#24699c", "#0b3554")
 
 
 def fracture_free(days: Sequence[int], curves: Sequence[Curve], name: str) -> str:
@@ -26,7 +28,7 @@ def fracture_free(days: Sequence[int], curves: Sequence[Curve], name: str) -> st
         axes = figure.subplots()
         lowest = 1.0
         for i, curve in enumerate(curves):
-            ink, known = COLOURS[i], [k for k, s in enumerate(curve.survival) if s is not None]
+            ink, known = INKS[i], [k for k, s in enumerate(curve.survival) if s is not None]
             x = [years[k] for k in known]
             y = [float(curve.survival[k] or 0.0) for k in known]
             axes.step(x, y, where="post", color=ink, ls=DASHES[i], lw=1.7, marker=MARKS[i], ms=5,

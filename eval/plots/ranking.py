@@ -50,7 +50,6 @@ def precision_recall(lines: Lines, points: Points, prevalence: float, name: str)
         axes.text(0.01, prevalence + 0.015, "prevalence", color=MUTED, fontsize=9)
         _lines(axes, lines, points, steps=True)
         _square(axes, "Precision and recall", "recall (sensitivity)", "precision (PPV)")
-        axes.legend(loc="lower left" if prevalence > 0.35 else "upper right")
         return svg(figure, name)
 
 

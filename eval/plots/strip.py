@@ -5,8 +5,9 @@ Every strip of a column has the same scale; `axis` draws it once, in the head.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from eval.estimate import Estimate
 from eval.plots.style import MUTED, Pen
@@ -117,15 +118,20 @@ def scale_of(
     values = [v for e in estimates for v in (e.low, e.value, e.high) if v is not None]
     values += [v for v in (end, reference) if v is not None]
     low, high = min(values, default=0.0), max(values, default=1.0)
-    for width in (0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0):
-        first, last = _floor(low, width), -_floor(-high, width)
-        count = round((last - first) / width)
-        if count <= 5:
-            break
-    if last == first:
-        first, count = first - width, count + 1
-    ticks = tuple(round(first + i * width, 6) for i in range(count + 1))
+    width = next(w for w in _widths() if -_floor(-high, w) - _floor(low, w) <= 5.001 * w)
+    first = _floor(low, width)
+    steps = round((-_floor(-high, width) - first) / width)
+    if not steps:
+        first, steps = first - width, 1
+    ticks = tuple(round(first + i * width, 6) for i in range(steps + 1))
     return Scale(ticks[0], ticks[-1], ticks, reference)
+
+
+def _widths() -> Iterator[float]:
+    """0.05, 0.1, 0.2, 0.5, 1, 2, 5, ...: what lies between two lines."""
+    yield 0.05
+    for power in count(-1):
+        yield from (10.0**power, 2 * 10.0**power, 5 * 10.0**power)
 
 
 def _floor(value: float, width: float) -> float:

@@ -21,9 +21,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 INK, MUTED, RULE, BAND = "#1b2733", "#55636f", "#dfe5ea", "#eef2f5"
-#: Okabe and Ito's blue, vermilion, green and purple, the last three darkened until each stands
-#: out from white by 4.5:1, and ink grey. tests/eval/test_plots.py measures it.
-COLOURS = ("#0072b2", "#b84300", "#00735c", "#9c3f7a", "#4b5864")
+#: Blue, vermilion, green and purple of Okabe and Ito (jfly.uni-koeln.de/color, 2008), those of
+#: their colours that stand out from white by 3:1, and ink grey. tests/eval/test_plots.py measures.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#4b5864")
 DASHES: tuple[Any, ...] = (
     "-",
     (0, (5, 1.6)),

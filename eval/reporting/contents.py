@@ -17,7 +17,7 @@ from eval.reporting.cautions import cautions, elsewhere
 from eval.reporting.groups import SMALL_P, forest, small
 from eval.reporting.pictures import Pictures
 from eval.reporting.prevalence import Reweighted, reweighted
-from eval.reporting.probe import probe
+from eval.reporting.probe import named, probe
 from eval.reporting.text import rows
 from eval.runs import MODELS, Run, is_tuning
 
@@ -27,7 +27,12 @@ PLACED = ("run_id", "recipe", "manifests", "ceiling", "world", "timings", "versi
 
 def shown(metrics: Sequence[Metrics]) -> list[Metrics]:
     """The cohorts to draw: those that chose no threshold, or all if there are no others."""
-    return [m for m in metrics if not is_tuning(m.cohort)] or list(metrics)
+    return [m for m in in_order(metrics) if not is_tuning(m.cohort)] or in_order(metrics)
+
+
+def in_order(metrics: Sequence[Metrics]) -> list[Metrics]:
+    """As they come, but those where nothing can be ranked after the others, and tuning last."""
+    return sorted(metrics, key=lambda m: (is_tuning(m.cohort), not wording.can_rank(m)))
 
 
 def contents(
@@ -56,7 +61,7 @@ def contents(
     facts = run.facts
     return {
         "sections": {"fractures": any(x.fracture for m in drawn for x in m.models)},
-        "metrics": metrics,
+        "metrics": in_order(metrics),
         "shown": drawn,
         "problems": [without_path(p, run) for p in problems],
         "facts": facts,
@@ -64,7 +69,7 @@ def contents(
         "ceiling": ceilings(run),
         "config": run.config,
         "headline": best,
-        "reading": _reading(best, other_prevalences),
+        "reading": _reading(best, metrics, other_prevalences),
         "cautions": cautions(best, drawn, internal, run.packs),
         "limitations": wording.LIMITATIONS,
         "is_tuning": is_tuning,
@@ -77,6 +82,8 @@ def contents(
         "small": small,
         "small_p": SMALL_P,
         "probes": {m.cohort: _there(probe(m, x) for x in leading[m.cohort]) for m in drawn},
+        "named": named,
+        "leading": leading,
         "training": training_figures(run),
         "packs": run.packs,
         "splits": _splits,
@@ -103,14 +110,16 @@ def _there(made: Iterable[Any]) -> list[Any]:
 
 
 def _reading(
-    best: tuple[Metrics, ModelMetrics] | None, found: Sequence[Reweighted]
+    best: tuple[Metrics, ModelMetrics] | None,
+    metrics: Sequence[Metrics],
+    found: Sequence[Reweighted],
 ) -> Sequence[str]:
     """The lead result in sentences, and what it would mean where the condition is rarer."""
     if best is None:
         return []
     names = best[0].cohort, best[1].model
     rarer = [elsewhere(r) for r in found if (r.cohort, r.model) == names]
-    return [*wording.reading(*best), *filter(None, rarer)]
+    return [*wording.reading(*best), *filter(None, [*rarer, wording.spread(metrics, best)])]
 
 
 def _checklists(run: Run) -> tuple[list[Checklist], str]:

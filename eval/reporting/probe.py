@@ -8,6 +8,10 @@ from eval import plots
 from eval.clinical.confounding import Confounding
 from eval.cohort import Metrics, ModelMetrics
 from eval.estimate import Estimate
+from eval.reporting.text import interval, minus
+
+#: How a score that has seen the picture is drawn, and one that has not.
+SEEN, UNSEEN = plots.Pen("#0072b2", "-", "o"), plots.Pen("#4b5864", "-", "D")
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,25 @@ class Probe:
     axis: str
     lines: tuple[Line, ...]
 
+    @property
+    def answer(self) -> str:
+        """What the picture adds to what is known without it, in a sentence."""
+        first = next((a for a in self.confounding.against if a.difference.value is not None), None)
+        if first is None:
+            return ""
+        limits = interval(first.difference, 3, sign=True)
+        return (
+            f"The picture reaches {float(first.first_auroc):.3f}; "
+            f"{', '.join(self.confounding.together)} reach {float(first.second_auroc):.3f} without "
+            f"it. The difference is {minus(f'{float(first.difference):+.3f}')}"
+            f"{f' ({limits})' if limits else ''}."
+        )
+
+
+def named(score: str) -> str:
+    """A score's name in the words of the page."""
+    return score.replace("image", "picture")
+
 
 def probe(metrics: Metrics, model: ModelMetrics) -> Probe | None:
     """The lines of one model's probe; None where its metrics have none."""
@@ -39,9 +62,8 @@ def probe(metrics: Metrics, model: ModelMetrics) -> Probe | None:
     listed = _lines(found)
     image = found.image.value
     scale = plots.scale_of([e for _, _, e, _ in listed], 1.0, image)
-    pen, other = plots.pen("student", []), plots.pen("", [""] * 5)
     lines = tuple(
-        Line(name, note, e, plots.strip([(e, pen if reads else other)], scale))
+        Line(name, note, e, plots.strip([(e, SEEN if reads else UNSEEN)], scale))
         for name, note, e, reads in listed
     )
     return Probe(metrics.cohort, model.model, found, plots.axis(scale), lines)
@@ -68,5 +90,6 @@ def _lines(c: Confounding) -> list[tuple[str, str, Estimate, bool]]:
         for name, e in ((a.first, a.first_auroc), (a.second, a.second_auroc)):
             if name not in seen:
                 seen.add(name)
-                lines.append((name, f"{a.n:,} rows with both scores", e, "image" in name))
+                seen_it = "image" in name
+                lines.append((named(name), f"{a.n:,} rows with both scores", e, seen_it))
     return lines

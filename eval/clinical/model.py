@@ -11,7 +11,6 @@ and the hash of the trees. Nothing is unpickled. `predict` refuses what is not i
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +23,7 @@ from data_sharding.schema import Strict, canonical_json, write_atomic
 from eval.clinical.boosting import Tried, select, table, train
 from eval.clinical.features import CLINICAL, IMAGE, matrix
 from eval.clinical.plausible import UNITS
+from eval.clinical.trees import check_trees
 from eval.frames import Frame
 
 #: Directions that hold in every cohort: risk rises with age and falls with weight.
@@ -216,16 +216,9 @@ def load(folder: Path) -> Model:
     if hashlib.sha256(trees).hexdigest() != facts.sha256:
         raise ValueError(f"{folder / 'model.json'}: changed since facts.json was written")
     try:
-        learner = json.loads(trees)["learner"]
-        width = int(learner["learner_model_param"]["num_feature"])
-        objective = learner["objective"]["name"]
-    except (ValueError, KeyError, TypeError) as e:
-        raise ValueError(f"{folder / 'model.json'}: not XGBoost's trees in JSON: {e}") from e
-    if width != len(facts.features) or objective != "binary:logistic":
-        raise ValueError(
-            f"{folder / 'model.json'}: {objective} of {width} features, where facts.json has "
-            f"binary:logistic of {len(facts.features)}"
-        )
+        check_trees(trees, len(facts.features))
+    except ValueError as e:
+        raise ValueError(f"{folder / 'model.json'}: {e}") from e
     return Model(facts, trees)
 
 

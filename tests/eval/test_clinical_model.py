@@ -1,6 +1,7 @@
 """The clinical model: what it is fitted to, what it refuses, what it says, and its two files."""
 
 import json
+from hashlib import sha256
 
 import numpy as np
 import pandas as pd
@@ -128,8 +129,6 @@ def damage(folder, how):
     elif how == "fewer features":
         facts.write_text(json.dumps(said | {"features": ["age"]}))
     elif how == "not trees":
-        from hashlib import sha256
-
         trees.write_text('{"learner": 3}')
         digest = sha256(trees.read_bytes()).hexdigest()
         facts.write_text(json.dumps(said | {"sha256": digest}))
@@ -145,6 +144,50 @@ def test_damaged_files_are_refused_in_one_line(tmp_path, model, how):
     with pytest.raises(ValueError, match=r"facts\.json|model\.json") as e:
         load(tmp_path)
     assert str(tmp_path) in str(e.value)
+
+
+def first(trees):
+    return trees["learner"]["gradient_booster"]["model"]["trees"][0]
+
+
+HOSTILE = {
+    "a child out of range": lambda j: first(j)["left_children"].__setitem__(0, 10**6),
+    "a child below zero": lambda j: first(j)["left_children"].__setitem__(0, -7),
+    "its own child": lambda j: first(j)["left_children"].__setitem__(0, 0),
+    "twins": lambda j: first(j)["left_children"].__setitem__(0, first(j)["right_children"][0]),
+    "an orphan": lambda j: [
+        first(j)[side].__setitem__(0, -1) for side in ("left_children", "right_children")
+    ],
+    "a feature too many": lambda j: first(j)["split_indices"].__setitem__(0, 10**6),
+    "a short array": lambda j: first(j)["split_conditions"].pop(),
+    "a missing array": lambda j: first(j).pop("split_indices"),
+    "half a node": lambda j: first(j)["right_children"].__setitem__(0, 1.5),
+    "a category": lambda j: first(j)["split_type"].__setitem__(0, 1),
+    "another class": lambda j: j["learner"]["gradient_booster"]["model"]["tree_info"].__setitem__(
+        0, 99
+    ),
+    "another booster": lambda j: j["learner"]["gradient_booster"].__setitem__("name", "gblinear"),
+    "another objective": lambda j: j["learner"]["objective"].__setitem__(
+        "name", "reg:squarederror"
+    ),
+    "more nodes": lambda j: first(j)["tree_param"].__setitem__("num_nodes", "99"),
+    "no learner": lambda j: j.pop("learner"),
+}
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+def test_hostile_trees_are_refused_before_xgboost_follows_them(tmp_path, model, how):
+    """XGBoost 3.2 dies of the first ones (segmentation fault)."""
+    trees = json.loads(model.trees)
+    HOSTILE[how](trees)
+    text = json.dumps(trees).encode()
+    model.save(tmp_path)
+    (tmp_path / "model.json").write_bytes(text)
+    facts = model.facts.model_dump(mode="json") | {"sha256": sha256(text).hexdigest()}
+    (tmp_path / "facts.json").write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match=r"model\.json: ") as e:
+        load(tmp_path)
+    assert "\n" not in str(e.value)
 
 
 @pytest.mark.parametrize(

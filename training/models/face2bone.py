@@ -208,8 +208,7 @@ class Face2Bone(nn.Module):
             )
         if face is not None and face.ndim == 4:
             face = self.embed(face)
-        # channels last: what attends, norms and projects reads whole tokens
-        x_BChw = self.stem(picture_B3HW.contiguous(memory_format=torch.channels_last))
+        x_BChw = self.stem(picture_B3HW)
         for stage in self.stages:
             x_BChw = stage(x_BChw, face)
         return x_BChw

@@ -147,7 +147,8 @@ class InceptionResnetV1(nn.Module):
 
     def forward(self, face_B3hw: torch.Tensor) -> torch.Tensor:
         """[B, 3, h, w] -> [B, 512]."""
-        x = face_B3hw.contiguous(memory_format=torch.channels_last)  # a quarter faster
+        # a quarter to a third faster on a CPU
+        x = face_B3hw.contiguous(memory_format=torch.channels_last)
         for layer in self.children():
             if layer is self.last_linear:
                 x = x.flatten(1)

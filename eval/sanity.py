@@ -114,13 +114,16 @@ def sanity(
         for k in range(len(names) - 1)
     ]
     last = _stage("everything", controls, own, patients)
-    high = last.size.high
+    value, high = last.size.value, last.size.high
+    passed = None if high is None else high < LIMIT
+    if value is not None and value >= LIMIT:
+        passed = False  # whatever its interval, which may have no width, it reaches up to here
     return Sanity(
         stages=(*stages, last),
         pictures=len(own),
         networks=len(controls),
-        passed=None if high is None else high < LIMIT,
-        undefined=None if high is not None else last.size.undefined or "there is no interval",
+        passed=passed,
+        undefined=last.size.undefined if passed is None else None,
     )
 
 

@@ -5,7 +5,7 @@ The law, for a patient of latent score L (at the index radiograph) and age A the
     hazard a year = BASE * PER_T ** -(L + 1) * PER_DECADE ** ((A - 57) / 10)
 
 It is constant in a patient's time, so that from any day without a fracture before, the time to the
-first one is exponential with that hazard, whichever picture is the first day. It begins two years
+first one is exponential with that hazard, whichever picture is the first day. It begins a year
 before a patient's earliest radiograph, so that some have a prevalent fracture. Patients are seen
 last between half a year and nine years after the index radiograph, whatever their bones; one in
 fifty left the registry before it, one in ten is not in it.
@@ -24,8 +24,8 @@ from data_sharding.phantom.stories import Story, stream
 from data_sharding.phantom.vendors import Site
 
 FRACTURE_COLUMNS = ("patient_id", "last_seen", "fracture_date")
-BASE, PER_T, PER_DECADE = 0.05, 2.6, 1.5
-BEFORE_DAYS = 730
+BASE, PER_T, PER_DECADE = 0.10, 2.6, 1.5
+BEFORE_DAYS = 365
 UNKNOWN, LOST = 0.10, 0.02  # shares of patients
 SHORTEST_DAYS, LONGEST_DAYS = 182, 3285
 

@@ -7,16 +7,16 @@ by counting pairs, the concordance are known without any of the functions under 
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from data_sharding.schema import check_predictions
+from eval.cohort import Settings
 from eval.survival.cohort import FractureMetrics, fracture_metrics
 
-SETTINGS = SimpleNamespace(confidence=0.95)
+SETTINGS = Settings()
 YEARS = (1, 2, 3, 5)
 
 

@@ -1,7 +1,8 @@
 """What covariates alone say of a label or of a score, out of fold: regression on splines.
 
 Restricted cubic splines for numbers (Harrell, Regression Modeling Strategies, 2.4.5: five knots at
-the 5th to 95th percentiles, linear beyond), an indicator for every level but the first, age by sex.
+the 5th to 95th percentiles, linear beyond), an indicator for every level but the most frequent, and
+age by sex.
 Ridge-penalised (1 on standardised columns, not on the intercept) so that a level that only one
 class has, or a handful of rows, gives finite numbers. Everything that is fitted, knots included,
 is fitted on the other folds.
@@ -18,8 +19,9 @@ from scipy.special import expit
 
 KNOTS = (0.05, 0.275, 0.5, 0.725, 0.95)
 RIDGE = 1.0
-#: Levels of a category that fewer training rows have are not given a column of their own.
-RARE = 10
+#: Levels of a category that fewer training rows have are not given a column of their own, nor are
+#: those after the `MOST` most frequent: all these are taken as the most frequent one.
+RARE, MOST = 10, 30
 
 #: name -> numbers float [n], or levels as text [n]; nothing missing.
 Covariates = dict[str, NDArray]
@@ -66,7 +68,8 @@ class Design:
                 knots[name] = np.unique(np.quantile(values, KNOTS))
             else:
                 found, counts = np.unique(values, return_counts=True)
-                levels[name] = found[counts >= min(RARE, counts.max())][1:]
+                frequent = np.argsort(-counts, kind="stable")[1 : MOST + 1]
+                levels[name] = found[frequent[counts[frequent] >= RARE]]
         raw = cls(knots, levels, np.zeros(1), np.ones(1)).columns(training)
         mean, deviation = raw.mean(axis=0), raw.std(axis=0)
         deviation[deviation < 1e-12] = 1.0

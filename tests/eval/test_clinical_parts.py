@@ -119,10 +119,17 @@ def test_out_of_fold_learns_knots_levels_and_coefficients_from_the_other_folds_a
     )
 
 
-def test_a_level_never_seen_in_training_is_taken_as_the_first():
-    design, _ = Design.of({"site": np.array(["a"] * 20 + ["b"] * 20)})
+def test_a_level_never_seen_in_training_is_taken_as_the_most_frequent():
+    design, _ = Design.of({"site": np.array(["a"] * 21 + ["b"] * 20)})
     columns = design.columns({"site": np.array(["a", "b", "c"])})
     assert columns[2] == columns[0] != columns[1]
+
+
+def test_only_frequent_levels_get_columns():
+    values = np.array([f"s{i % 50:02d}" for i in range(600)] + ["once", "twice", "twice"])
+    design, columns = Design.of({"site": values})
+    assert columns.shape == (603, 30)
+    assert design.levels["site"][0] == "s01"
 
 
 def test_spearman_is_scipys_with_ties():

@@ -9,7 +9,8 @@ from scipy.stats import norm
 
 from data_sharding.schema import check_predictions
 from eval.clinical.confounding import Confounding
-from eval.clinical.probe import normal_scores, probe
+from eval.clinical.probe import probe
+from eval.clinical.rows import normal_scores
 
 SETTINGS = SimpleNamespace(seed=0, confidence=0.95)
 
@@ -163,6 +164,18 @@ def test_missing_and_implausible_cells_are_counted_and_nobody_is_given_a_value()
     assert c.left_out["BMI"] == "known of 100 of 400 rows, fewer than half"
     assert c.against[0].n == 365
     assert c.against[2].n == 100
+
+
+def test_a_site_for_everybody_neither_fills_the_file_nor_gets_a_column_each():
+    frame, own, _ = people(400, 9)
+    frame["source"] = [f"s{i:03d}" for i in range(300)] + ["big"] * 60 + ["small"] * 40
+    site = next(k for k in probed(frame, -own).covariates if k.name == "site")
+    assert [t.level for t in site.told] == ["big", "small", "300 more"]
+    assert "fewer than 10 rows" in site.told[-1].overall.undefined
+    frame["source"] = [f"s{i % 20:02d}" for i in range(400)]
+    site = next(k for k in probed(frame, -own).covariates if k.name == "site")
+    assert [t.level for t in site.told][-1] == "8 more"
+    assert len(site.told) == 13
 
 
 def broken():

@@ -11,26 +11,19 @@ python -m eval lint TABLE             does a table of results contradict itself?
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from eval import console
+from eval import console, steps
 from eval.ceiling import ceilings
-from eval.checklists import write_checklists
-from eval.cohort import Metrics, Settings
-from eval.comparison import Comparison
-from eval.comparison import compare as compared
+from eval.comparison.beside import with_clinical
 from eval.comparison.page import write_comparison
-from eval.console import emit, judge, or_exit, quiet
-from eval.evaluate import evaluate_cohorts, evaluate_run
-from eval.gates import Gate, Outcome, check, parse, read_gates
-from eval.modelcard import write_card
+from eval.console import judge, or_exit, quiet
+from eval.evaluate import evaluate_run
+from eval.gates import check
 from eval.peer import as_run
-from eval.report import write_report
 from eval.runs import Run
 
 app = typer.Typer(
@@ -99,10 +92,10 @@ def metrics(
     intervals, by sex, age band and severity, calibration, and the models against each other.
     A cohort whose predictions have not changed is left as it is.
     """
-    folder, found, outcomes = _evaluated(run, out, _gates(gate, gates), as_json)
+    folder, found, outcomes = steps.evaluated(run, out, steps.asked_gates(gate, gates), as_json)
     if as_json:
         each = [m.model_dump(mode="json") for m in found]
-        _emit("osteoray-evaluation/1", outcomes, run=folder.name, metrics=each)
+        steps.emit("osteoray-evaluation/1", outcomes, run=folder.name, metrics=each)
     else:
         for m in found:
             typer.echo(folder / "cohorts" / m.cohort / "metrics.json")
@@ -122,10 +115,10 @@ def show(
     The ceiling is the AUROC that the best possible reader of a synthetic cohort would reach; the
     run knows it once `report --ceiling` was told.
     """
-    folder, found, outcomes = _evaluated(run, out, _gates(gate, gates), as_json)
+    folder, found, outcomes = steps.evaluated(run, out, steps.asked_gates(gate, gates), as_json)
     top = or_exit(lambda: ceilings(Run.at(folder)))
     if as_json:
-        _emit("osteoray-show/1", outcomes, run=folder.name, rows=console.rows(found, top))
+        steps.emit("osteoray-show/1", outcomes, run=folder.name, rows=console.rows(found, top))
     else:
         typer.echo(console.table(found, top))
     judge(outcomes)
@@ -148,27 +141,27 @@ def report(
     The model card and the filled checklists lie beside it. The table of `show` is printed, and the
     report's path last. Of several runs it is report/compare.html of the first, or in --out.
     """
-    asked = _gates(gate, gates)
+    asked = steps.asked_gates(gate, gates)
     if len(runs) > 1:
-        made, outcomes = _compared(runs, asked, as_json)
+        made, outcomes = steps.compared(runs, asked, as_json)
         target = out or or_exit(lambda: as_run(runs[0])) / "report"
         page, data = or_exit(lambda: write_comparison(made, target, outcomes))
         if as_json:
-            _emit("osteoray-report/1", outcomes, report=str(page), comparison=str(data))
+            steps.emit("osteoray-report/1", outcomes, report=str(page), comparison=str(data))
         else:
             typer.echo(console.contrasts(made))
             typer.echo(f"report: {page}")
         judge(outcomes)
         return
     with quiet(as_json):
-        folder = or_exit(lambda: _folder(runs[0], out))
-        files = or_exit(lambda: _reported(folder, not no_explain, ceiling))
+        folder = or_exit(lambda: steps.run_folder(runs[0], out))
+        files = or_exit(lambda: steps.reported(folder, not no_explain, ceiling))
         found = or_exit(lambda: evaluate_run(folder))
     outcomes = or_exit(lambda: check(asked, found))
     top = or_exit(lambda: ceilings(Run.at(folder)))
     if as_json:
         paths = {name: str(path) if path.is_file() else None for name, path in files.items()}
-        _emit("osteoray-report/1", outcomes, rows=console.rows(found, top), **paths)
+        steps.emit("osteoray-report/1", outcomes, rows=console.rows(found, top), **paths)
     else:
         typer.echo(console.table(found, top))
         typer.echo(f"report: {files['report']}")
@@ -188,13 +181,50 @@ def compare(
     Models on the same pictures by DeLong's paired test, a model on different people by the
     unpaired one, all corrected together (Holm, Bonferroni). What may not be tested says why.
     """
-    made, outcomes = _compared(runs, _gates(gate, gates), as_json)
+    made, outcomes = steps.compared(runs, steps.asked_gates(gate, gates), as_json)
     page = None if out is None else or_exit(lambda: write_comparison(made, out, outcomes)[0])
     if as_json:
-        _emit(made.format, outcomes, **made.model_dump(mode="json", exclude={"format"}))
+        steps.emit(made.format, outcomes, **made.model_dump(mode="json", exclude={"format"}))
     else:
         typer.echo(console.contrasts(made))
     if page is not None and not as_json:
+        typer.echo(f"report: {page}")
+    judge(outcomes)
+
+
+@app.command()
+def clinical(
+    run: RunFolder,
+    image: Annotated[
+        str | None, typer.Option("--image", metavar="MODEL", help="that the combined model reads")
+    ] = None,
+    gate: Gates = None,
+    gates: GateFile = None,
+    as_json: Json = False,
+) -> None:
+    """Fit clinical, combined and reference models, and test them against the image models.
+
+    Age, sex, height, weight and BMI (XGBoost), the same with the image score, and OST. They are
+    fitted to the run's own training and tuning splits and judged on every cohort; the page is
+    RUN/clinical/compared/report/compare.html.
+    """
+    from eval.clinical import clinical_of
+
+    asked = steps.asked_gates(gate, gates)
+    with quiet(as_json):
+        files = or_exit(lambda: clinical_of(run, image))
+        folder = or_exit(lambda: with_clinical(Run.at(run), files))
+    made, outcomes = steps.compared([folder], asked, as_json)
+    found = or_exit(lambda: evaluate_run(folder))
+    page, data = or_exit(lambda: write_comparison(made, folder / "report", outcomes))
+    if as_json:
+        rows = console.rows(found, {})
+        steps.emit(
+            "osteoray-clinical/1", outcomes, rows=rows, report=str(page), comparison=str(data)
+        )
+    else:
+        typer.echo(console.table(found, {}))
+        typer.echo(console.contrasts(made))
         typer.echo(f"report: {page}")
     judge(outcomes)
 
@@ -217,63 +247,6 @@ def lint(
         typer.echo(finding.line())
     typer.echo(f"{len(found)} contradiction(s) in {path}")
     raise typer.Exit(console.FAILED if found else 0)
-
-
-def _evaluated(
-    run: Path, out: Path | None, asked: list[Gate], as_json: bool
-) -> tuple[Path, list[Metrics], list[Outcome]]:
-    """The run's folder, its metrics, and the gates at them."""
-    with quiet(as_json):
-        folder = or_exit(lambda: _folder(run, out))
-        found = or_exit(lambda: evaluate_run(folder))
-    return folder, found, or_exit(lambda: check(asked, found))
-
-
-def _compared(
-    runs: Sequence[Path], asked: list[Gate], as_json: bool
-) -> tuple[Comparison, list[Outcome]]:
-    """The comparison, and the gates at every run, each place with the run's name."""
-    with quiet(as_json):
-        folders = or_exit(lambda: [as_run(run) for run in runs])
-        made = or_exit(lambda: compared(folders))
-        each = [or_exit(lambda f=f: evaluate_run(f)) for f in folders]
-    everything = [m for found in each for m in found]
-    outcomes = [
-        replace(o, cohort=f"{source.run}, {o.cohort}")
-        for source, found in zip(made.sources, each, strict=True)
-        for o in or_exit(lambda f=found: check(asked, f, everything))
-    ]
-    return made, outcomes
-
-
-def _reported(folder: Path, explain: bool, world: Path | None) -> dict[str, Path]:
-    """Write the report and what lies beside it; return the paths by name."""
-    page = write_report(folder, explain, world)
-    run = Run.at(folder)
-    card = write_card(run, evaluate_cohorts(run, Settings())[0])
-    data, sheet = write_checklists(run)
-    files = {"report": page, "pdf": page.with_name("report.pdf"), "modelcard": card}
-    return files | {"checklists": data, "checklists_csv": sheet}
-
-
-def _folder(run: Path, out: Path | None) -> Path:
-    """The run's folder, made in `out` of a file of predictions.
-
-    Raises:
-        ValueError: `out` is given for a folder, which needs none.
-    """
-    if out is not None and run.is_dir():
-        raise ValueError("--out is for a file of predictions, or for several runs")
-    return as_run(run, out)
-
-
-def _gates(given: list[str] | None, file: Path | None) -> list[Gate]:
-    """Every gate that was asked for; exits where one is not a gate."""
-    return or_exit(lambda: [*map(parse, given or ()), *(read_gates(file) if file else ())])
-
-
-def _emit(name: str, outcomes: Sequence[Outcome], **value: Any) -> None:
-    emit({"format": name, **value, "gates": console.passed(outcomes)})
 
 
 if __name__ == "__main__":

@@ -2,13 +2,15 @@
 
 import json
 from hashlib import sha256
+from itertools import combinations
+from math import factorial
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from eval.clinical.crossfit import out_of_fold
-from eval.clinical.features import blank_implausible, columns
+from eval.clinical.features import blank_implausible, columns, matrix
 from eval.clinical.model import MONOTONE, fit_clinical, load
 from eval.clinical.reference import fit_ost
 from eval.delong import delong_auc
@@ -89,6 +91,41 @@ def test_shap_values_add_up_to_the_log_odds_and_age_leads(model):
     assert max(importance, key=importance.get) == "age"
     assert importance["age"] == pytest.approx(np.abs(phi[:, 0]).mean())
     assert model.importance(strangers.head(0)) == {}
+
+
+def expected(tree, x, known, node=0):
+    """What a tree says of a row of which only the features `known` are known (by cover else)."""
+    left, right = tree["left_children"][node], tree["right_children"][node]
+    if left == -1:
+        return tree["split_conditions"][node]
+    feature = tree["split_indices"][node]
+    if feature in known:
+        goes_left = np.float32(x[feature]) < np.float32(tree["split_conditions"][node])
+        return expected(tree, x, known, left if goes_left else right)
+    cover = tree["sum_hessian"]
+    parts = [cover[c] * expected(tree, x, known, c) for c in (left, right)]
+    return sum(parts) / cover[node]
+
+
+def test_shap_values_are_shapleys_by_all_subsets(model):
+    rows = made(3, 5)
+    trees = json.loads(model.trees)["learner"]["gradient_booster"]["model"]["trees"]
+    x = matrix(rows, model.facts.features, "rows")
+    k = x.shape[1]
+    for i in range(3):
+        value = {
+            s: sum(expected(t, x[i], s) for t in trees)
+            for n in range(k + 1)
+            for s in map(frozenset, combinations(range(k), n))
+        }
+        for feature in range(k):
+            phi = sum(
+                factorial(len(s)) * factorial(k - len(s) - 1) / factorial(k) * gain
+                for s in value
+                if feature not in s
+                for gain in [value[s | {feature}] - value[s]]
+            )
+            assert model.contributions(rows)[i, feature] == pytest.approx(phi, abs=1e-4)
 
 
 def test_monotone_constraints_hold_everywhere(rows):

@@ -12,8 +12,6 @@ from __future__ import annotations
 import io
 import re
 
-#: PDF wants a date; this is the earliest that every reader takes.
-NO_DATE = "1980-01-01T00:00:00Z"
 #: What the page's own anchors are relative to. Links to the files of the run lead nowhere on paper.
 BASE = "file:///report"
 _FILES_BESIDE = re.compile(r' href="\.\./[^"]*"')
@@ -39,9 +37,9 @@ def pdf(html: str) -> bytes:
     book = engine.Book(engine.PAGE_SIZE_A4)
     book.custom_resource_fetcher = Nothing()
     try:
-        book.load_html(_FILES_BESIDE.sub("", html), base_url=BASE)
+        book.load_html(_FILES_BESIDE.sub("", html).replace("\0", "\ufffd"), base_url=BASE)
         for what in (engine.PDF_METADATA_CREATION_DATE, engine.PDF_METADATA_MODIFICATION_DATE):
-            book.set_metadata(what, NO_DATE)
+            book.set_metadata(what, "")
         out = io.BytesIO()
         book.write_to_pdf_stream(out)
     except (engine.Error, ValueError) as e:

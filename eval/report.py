@@ -24,6 +24,8 @@ from eval.reporting.page import page
 from eval.reporting.pictures import Pictures, pictures
 from eval.runs import Run
 
+NOT_ASKED = "not asked for (--no-explain)"
+
 
 def write_report(run: Path, explain: bool = True, world: Path | None = None) -> Path:
     """Evaluate what has changed, draw everything, write RUN/report/index.html and return it.
@@ -45,7 +47,8 @@ def write_report(run: Path, explain: bool = True, world: Path | None = None) -> 
     metrics, problems = evaluate_cohorts(run_, Settings())
     if not metrics:
         raise ValueError("\n".join(problems))
-    html = render(run_, metrics, problems, explain)
+    seen = pictures(run_, world) if explain else Pictures(why=NOT_ASKED, no_attention=NOT_ASKED)
+    html = render(run_, metrics, problems, seen)
     target = run / "report" / "index.html"
     target.parent.mkdir(exist_ok=True)
     write_atomic(target, html)
@@ -53,10 +56,9 @@ def write_report(run: Path, explain: bool = True, world: Path | None = None) -> 
     return target
 
 
-def render(run: Run, metrics: Sequence[Metrics], problems: Sequence[str], explain: bool) -> str:
+def render(run: Run, metrics: Sequence[Metrics], problems: Sequence[str], seen: Pictures) -> str:
     """The page as text."""
     figures = {m.cohort: cohort_figures(m, run.predictions(m.cohort)) for m in shown(metrics)}
-    seen = pictures(run) if explain else Pictures(why="not asked for (--no-explain)")
     return page(**contents(run, metrics, problems, figures, seen))
 
 

@@ -1,34 +1,53 @@
-"""Grad-CAM for the page: pictures by group as data addresses, or why there are none."""
+"""What the model looks at: Grad-CAM by group, and attention where the anatomy is known."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
 
-from data_sharding.schema import CLASSES
 from eval import explain
+from eval.explained import Explained
 from eval.runs import Run
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Groups of (address, caption), by heading; where there are none `why` is the reason."""
+    """Groups of (address, caption) by heading, and attention; `why` and `no_attention` say why not.
+
+    Pictures are chosen by rule (`eval.chosen`): the surest right answers and the worst wrong ones.
+    """
 
     groups: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     why: str = ""
+    attention: Explained | None = None
+    no_attention: str = ""
 
 
-def pictures(run: Run) -> Pictures:
-    """Make what can be made; training and the packed pixels are needed."""
+def pictures(run: Run, world: Path | None = None) -> Pictures:
+    """Make what can be made; training and the packed pixels are needed.
+
+    Args:
+        run: the run.
+        world: the world.json of a synthetic world, whose anatomy is known.
+    """
+    made, why = _tried(run, lambda: explain.panels(run.folder))
+    seen, no_attention = _tried(run, lambda: explain.attention_of(run.folder, world))
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for panel in made or []:
+        address = f"data:image/png;base64,{base64.b64encode(panel.png).decode()}"
+        groups.setdefault(panel.heading, []).append((address, panel.caption))
+    return Pictures(groups, why or "no picture qualified", seen, no_attention)
+
+
+def _tried(run: Run, work: Callable[[], T]) -> tuple[T | None, str]:
+    """The result, or in one line why there is none."""
     try:
-        made = explain.panels(run.folder)
+        return work(), ""
     except (ImportError, ValueError, OSError, RuntimeError) as e:
         reason = str(e).splitlines()[0] if str(e) else type(e).__name__
-        return Pictures(why=reason.replace(f"{run.folder}/", ""))
-    groups: dict[str, list[tuple[str, str]]] = {}
-    for panel in made:
-        for name in CLASSES[::-1]:  # both classes have a heading, whoever qualified
-            groups.setdefault(f"{panel.where}: {name}", [])
-        address = f"data:image/png;base64,{base64.b64encode(panel.png).decode()}"
-        groups[f"{panel.where}: {panel.name}"].append((address, panel.caption))
-    return Pictures(groups, "" if groups else "no picture qualified")
+        return None, reason.replace(f"{run.folder}/", "")

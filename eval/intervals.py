@@ -19,7 +19,8 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta, norm
+from scipy.special import ndtri
+from scipy.stats import beta
 
 from eval.estimate import Estimate, undefined
 from eval.inputs import check_level
@@ -81,7 +82,7 @@ def binomial(
         low = 0.0 if successes == 0 else float(beta.ppf(alpha / 2, successes, failures + 1))
         high = 1.0 if failures == 0 else float(beta.ppf(1 - alpha / 2, successes + 1, failures))
         return low, high
-    z = float(norm.ppf(1 - alpha / 2))
+    z = float(ndtri(1 - alpha / 2))
     p = successes / trials
     centre = p + z * z / (2 * trials)
     half = z * math.sqrt((p * (1 - p) + z * z / (4 * trials)) / trials)

@@ -116,3 +116,61 @@ def tally(drawn: NDArray[np.int32], counts: NDArray[np.int16]) -> None:
     for d in range(drawn.shape[0]):
         for i in range(drawn.shape[1]):
             counts[d, drawn[d, i]] += 1
+
+
+@compiled
+def local_quadratics(
+    x: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    count: NDArray[np.int64],
+    chosen: NDArray[np.int64],
+    rows: int,
+) -> NDArray[np.float64]:
+    """A quadratic around each chosen x, tricube weights over the nearest rows, at that x.
+
+    Args:
+        x: distinct and ascending, [m].
+        mean: of the outcome at each, [m].
+        count: rows at each, [m].
+        chosen: positions in x, [k].
+        rows: how many of the nearest rows the weights reach.
+
+    Returns:
+        float [k]; NaN where fewer than three x have weight, or normal equations would lose digits.
+    """
+    out = np.full(chosen.size, np.nan)
+    for k in range(chosen.size):
+        at = x[chosen[k]]
+        low, high = chosen[k], chosen[k] + 1
+        held, reach = count[chosen[k]], 0.0
+        while held < rows and (low > 0 or high < x.size):
+            if high == x.size or (low > 0 and at - x[low - 1] <= x[high] - at):
+                low -= 1
+                held += count[low]
+                reach = at - x[low]
+            else:
+                reach = x[high] - at
+                held += count[high]
+                high += 1
+        # sums of weight times z to the power of 0 ... 4, and times the outcome
+        s0 = s1 = s2 = s3 = s4 = t0 = t1 = t2 = 0.0
+        near = 0
+        for i in range(low, high):
+            if abs(x[i] - at) >= reach:
+                continue
+            near += 1
+            z = (x[i] - at) / reach
+            w = count[i] * (1 - abs(z) ** 3) ** 3
+            s0 += w
+            s1 += w * z
+            s2 += w * z * z
+            s3 += w * z * z * z
+            s4 += w * z * z * z * z
+            t0 += w * mean[i]
+            t1 += w * z * mean[i]
+            t2 += w * z * z * mean[i]
+        whole = s0 * (s2 * s4 - s3 * s3) - s1 * (s1 * s4 - s2 * s3) + s2 * (s1 * s3 - s2 * s2)
+        if near >= 3 and whole > 1e-7 * s0 * s2 * s4:
+            first = t0 * (s2 * s4 - s3 * s3) - s1 * (t1 * s4 - s3 * t2) + s2 * (t1 * s3 - s2 * t2)
+            out[k] = first / whole
+    return out

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eval.inputs import labels, lacking, probabilities
+from eval.kernels import local_quadratics
 
 #: The curve is fitted at so many of the distinct probabilities at most, and is a line in between.
 POINTS = 500
@@ -48,7 +49,9 @@ def ici(y: ArrayLike, p: ArrayLike) -> Ici:
         return Ici(undefined=f"{x.size} distinct probabilities are too few for a curve")
     mean = np.bincount(row, weights=label) / count
     chosen = np.unique(np.linspace(0, x.size - 1, min(x.size, POINTS)).round().astype(int))
-    curve = np.array([_local(x, mean, count, float(x[i])) for i in chosen])
+    curve = local_quadratics(x, mean, count, chosen, int(label.size * SPAN + 1e-5))
+    for i in np.flatnonzero(np.isnan(curve)):
+        curve[i] = _local(x, mean, count, float(x[chosen[i]]))
     smooth = np.interp(probability, x[chosen], np.clip(curve, 0, 1))
     gap = np.abs(smooth - probability)
     e50, e90 = (float(q) for q in np.quantile(gap, (0.5, 0.9)))
@@ -56,7 +59,10 @@ def ici(y: ArrayLike, p: ArrayLike) -> Ici:
 
 
 def _local(x: NDArray, mean: NDArray, count: NDArray, at: float) -> float:
-    """The quadratic fitted around `at` to distinct x [m], of `count` rows each, at that place."""
+    """The quadratic fitted around `at` to distinct x [m], of `count` rows each, at that place.
+
+    By least squares without normal equations, for the places where those are ill-conditioned.
+    """
     distance = np.abs(x - at)
     order = np.argsort(distance, kind="stable")
     reached = np.searchsorted(np.cumsum(count[order]), int(count.sum() * SPAN + 1e-5))

@@ -99,9 +99,10 @@ def _expected(name: str, column: Column, expected: tuple[str, ...]) -> Levels:
 
 def _found(name: str, column: Column) -> Levels:
     """A characteristic whose levels are whatever words there are, the most frequent first."""
-    words = column.astype(object).where(column.notna(), "")
-    words = words.map(lambda w: str(w).strip()[:60])
-    words = words.where(words != "", UNKNOWN)
+    codes, found = pd.factorize(column.astype(object))
+    # one more at the end, for code -1: missing
+    clean = [*(str(word).strip()[:60] or UNKNOWN for word in found), UNKNOWN]
+    words: Column = pd.Series(np.array(clean, dtype=object)[codes], index=column.index)
     counted = words[words != UNKNOWN].value_counts()
     ranked = sorted(counted.index, key=lambda w: (-counted[w], w))
     if len(ranked) > MOST:

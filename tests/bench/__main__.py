@@ -26,6 +26,7 @@ NAMES = (
     "packing",
     "dicom",
     "bootstrap",
+    "evaluate",
     "augment",
     "loop",
     "ddp",

@@ -52,8 +52,8 @@ def choose(run: Run, model: str, per_group: int) -> list[Chosen]:
                 rows = _by(frame[~wrong & (frame["label"] == c)], "probability", c == 0)
                 chosen += _take(rows, cohort, RIGHT[c], per_group)
         missed = frame[wrong & (frame["label"] == 1)]
-        band = missed["severity"].map(lambda s: -SEVERITIES.index(s) if s in SEVERITIES else 1)
-        missed = missed.assign(band=band.astype(float))
+        worst = {name: -i for i, name in enumerate(SEVERITIES)}
+        missed = missed.assign(band=missed["severity"].map(worst).astype(float).fillna(1.0))
         chosen += _take(_by(missed, "band", True, "probability"), cohort, MISSED, per_group)
         flagged = frame[wrong & (frame["label"] == 0)]
         chosen += _take(_by(flagged, "probability", False), cohort, ALARM, per_group)

@@ -218,7 +218,8 @@ def attention_of(
         per_answer: pictures of each cohort and answer of the model; at most.
 
     Raises:
-        ValueError: as `panels`; `world` is not one, or its pictures are others than the packed.
+        ValueError: as `panels`; `world` is no file. A world that does not know the pictures leaves
+            the shares undefined.
         ImportError: as `panels`.
     """
     eyes = Eyes.of(run, model)
@@ -257,7 +258,7 @@ def _explained(
     model = eyes.loaded[0]
     networks = [randomised(model, seed) for seed in range(NETWORKS)]
     looked: list[Looked] = []
-    strange: list[str] = []
+    strange: dict[str, list[str]] = {}  # why -> cohorts
     checked = None
     for cohort, wanted in rows.items():
         places = [eyes.find(key) for key in wanted["key"]]
@@ -270,11 +271,11 @@ def _explained(
         own, *controls = (
             _small(eyes.maps(network, pictures, targets)[0]) for network in (model, *networks)
         )
-        regions = _regions(here, frame["key"].tolist(), world, own.shape[1:])
-        if regions is None:
-            strange.append(cohort)
-        else:
+        try:
+            regions = _regions(here, frame["key"].tolist(), world, own.shape[1])
             looked += _looked(cohort, frame, own, controls, regions)
+        except ValueError as e:
+            strange.setdefault(str(e), []).append(cohort)
         if checked is None:
             some = slice(None, None, -(-len(own) // CHECKED))
             checked = sanity(
@@ -293,7 +294,7 @@ def _explained(
         model=eyes.name,
         method=f"Grad-CAM of layer {layer} for the model's own answer",
         looked=tuple(looked),
-        undefined=f"{UNKNOWN} ({', '.join(strange)})" if strange or not looked else None,
+        undefined="; ".join(f"{why} ({', '.join(c)})" for why, c in strange.items()) or None,
         sanity=checked,
     )
 
@@ -307,28 +308,27 @@ def _small(maps: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _regions(
-    places: list[tuple[ShardDataset, int]], keys: list[str], world: Path | None, shape: tuple
-) -> list[dict[str, NDArray]] | None:
-    """The regions of each picture at the maps' size; None unless the world knows all of them.
+    places: list[tuple[ShardDataset, int]], keys: list[str], world: Path | None, size: int
+) -> list[dict[str, NDArray]]:
+    """The regions of each picture at the maps' size.
 
     Raises:
-        ValueError: the world draws other pictures than the packed ones.
+        ValueError: there is no world, it does not know a picture, or it draws it otherwise.
     """
     if world is None:
-        return None
+        raise ValueError(UNKNOWN)
     from data_sharding.phantom.atlas import Atlas
 
     atlases: dict[Path, Atlas] = {}
     found = []
     for (pack, row), key in zip(places, keys, strict=True):
-        if pack.folder not in atlases:
-            atlas = atlases[pack.folder] = Atlas(world, pack.folder)
-            if key in atlas:
-                atlas.check(key, pack.image(row))
-        atlas = atlases[pack.folder]
+        atlas = atlases.get(pack.folder) or Atlas(world, pack.folder)
         if key not in atlas:
-            return None
-        found.append(atlas.shares(key, shape[0]))
+            raise ValueError(f"{UNKNOWN}: they are not of this world")
+        if pack.folder not in atlases:
+            atlas.check(key, pack.image(row))
+            atlases[pack.folder] = atlas
+        found.append(atlas.shares(key, size))
     return found
 
 

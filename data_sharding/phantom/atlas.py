@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from data_sharding.phantom.dicom_writer import image_uid
 from data_sharding.phantom.hospital import Job, identity
@@ -137,8 +138,13 @@ def _settings(path: Path) -> Settings:
             raise ValueError("negative numbers")
         if said.internal + said.external + said.public > MOST:
             raise ValueError(f"more than {MOST} patients")
+    except ValidationError as e:
+        wrong = e.errors()[0]
+        why = f"settings.{'.'.join(str(x) for x in wrong['loc'])}: {wrong['msg']}"
+        raise ValueError(f"{path.name}: not of a phantom world: {why}") from e
     except (OSError, ValueError, KeyError, TypeError) as e:
-        raise ValueError(f"{path}: not the world.json of a phantom world: {e}") from e
+        why = f"no {e}" if isinstance(e, KeyError) else getattr(e, "strerror", None) or e
+        raise ValueError(f"{path.name}: not of a phantom world: {why}") from e
     return said
 
 
@@ -152,4 +158,6 @@ def _pseudonyms(folder: Path, pack: Path, manifest: Manifest) -> Pseudonyms:
             found = Pseudonyms(load_key(folder, path), manifest.name)
             if found.key_id == manifest.key_id:
                 return found
-    raise ValueError(f"{pack}: packed with another key than the world's; its patients are unknown")
+    raise ValueError(
+        f"{pack.name}: packed with another key than the world's; its patients are unknown"
+    )

@@ -1,8 +1,10 @@
 """From weights and packs that the real writers made: which pictures are explained, and how."""
 
 import base64
+import hashlib
 import json
 import re
+import shutil
 
 import cv2
 import numpy as np
@@ -11,14 +13,23 @@ import pytest
 import torch
 from scipy.special import expit
 
+from data_sharding.pack import pack
+from data_sharding.phantom.atlas import Atlas
+from data_sharding.phantom.masks import REGIONS
+from data_sharding.phantom.world import make_world
 from data_sharding.reader import ShardDataset
+from data_sharding.schema import CLASSES
+from eval.chosen import ALARM, MISSED, RIGHT, choose
 from eval.evaluate import evaluate_run
-from eval.explain import choose, panel_png, panels
+from eval.explain import attention_of, panels
+from eval.explained import UNKNOWN
+from eval.gradcam import gradcam
+from eval.overlay import panel_png
 from eval.report import write_report
 from eval.runs import Run
-from training.checkpoint import save_weights
+from training.checkpoint import load_weights, save_weights
 from training.config import Model
-from training.models import build
+from training.models import build, cam_layer
 from training.preprocess import Preprocessor
 
 
@@ -33,14 +44,15 @@ def trained(packs, tmp_path_factory):
     preprocessor = Preprocessor(size=48, mean=0.45, std=0.23, pixels="drawn/1", shape=(48, 48))
     save_weights(run / "student" / "weights", model, config, preprocessor, {}, {})
     (run / "run.json").write_text(json.dumps({"manifests": manifests}))
-    for pack, split in (("internal", "test"), ("external", "external")):
-        data = ShardDataset(packs[pack], split)
+    for which, split in (("internal", "test"), ("external", "external")):
+        data = ShardDataset(packs[which], split)
         with torch.no_grad():
             z = model(preprocessor(np.stack([data.image(i) for i in range(len(data))])))
         logit = (z[:, 1] - z[:, 0]).double().numpy()
         name = f"{data.manifest.name}-{split}"
         facts = ["key", "patient", "label", "age", "sex", "severity", "lowest_t", "height_cm"]
         frame = data.index[[*facts, "weight_kg"]].assign(
+            patient="of " + data.index["key"],  # the drawn pack's have a label for each picture
             model="student",
             cohort=name,
             logit=logit,
@@ -59,23 +71,71 @@ def test_what_training_wrote_is_what_evaluation_reads(trained):
     assert all(p.manifest is not None for p in Run.at(trained).packs)
 
 
-def test_panels_are_sure_and_right_and_made_once(trained):
-    made = panels(trained, per_class=2)
-    assert made
-    frame = Run.at(trained).predictions("here-test")
-    student = frame.set_index(frame["key"].str[:8])
-    for panel in (p for p in made if p.where == "here-test"):
-        row = student.loc[panel.caption[:8]]
-        assert (row["probability"] >= row["threshold"]) == (row["label"] == 1)
-        assert panel.name == ("low bone mass" if row["label"] else "normal")
-    assert not any(key in p.caption for key in frame["key"] for p in made)
+def test_panels_are_as_the_groups_say_and_made_once(trained):
+    made = panels(trained, per_group=2)
+    predictions = [Run.at(trained).predictions(c) for c in ("here-test", "there-external")]
+    facts = pd.concat(predictions)
+    facts.index = facts["key"].str[:8]
+    groups = {p.heading for p in made}
+    assert {f"here-test: {RIGHT[0]}", f"here-test: {RIGHT[1]}"} <= groups
+    assert {g.split(": ", 1)[1] for g in groups if g.startswith("there")} <= {MISSED, ALARM}
+    assert any(p.group in (MISSED, ALARM) for p in made)
+    for panel in made:
+        row = facts.loc[panel.caption[:8]]
+        answer = int(row["probability"] >= row["threshold"])
+        assert panel.name == CLASSES[answer]
+        assert (row["label"] == answer) == (panel.group in RIGHT)
+        if panel.group in RIGHT:
+            assert panel.group == RIGHT[answer]
+        else:
+            assert panel.group == (ALARM if answer else MISSED)
+            assert f"the model says {panel.name}" in panel.caption
+    assert not any(key in p.caption for key in facts["key"] for p in made)
+    assert not any(who in p.caption for who in facts["patient"] for p in made)
+    for group in groups:
+        who = [facts.loc[p.caption[:8]]["patient"] for p in made if p.heading == group]
+        assert len(who) == len(set(who)) <= 2
     folder = trained / "report" / "gradcam"
     stamps = {p.file: (folder / p.file).stat().st_mtime_ns for p in made}
-    assert panels(trained, per_class=2) == made
+    assert panels(trained, per_group=2) == made
     assert {p.file: (folder / p.file).stat().st_mtime_ns for p in made} == stamps
     for file in stamps:
         (folder / file).unlink()
-    assert panels(trained, per_class=2) == made
+    assert panels(trained, per_group=2) == made
+
+
+def test_a_panel_explains_the_answer_of_its_own_picture(trained):
+    """The map of the PNG, drawn again from the pack by hand."""
+    panel = panels(trained, per_group=2)[-1]
+    model, preprocessor = load_weights(trained / "student" / "weights")
+    for place in (p.folder for p in Run.at(trained).packs):
+        data = ShardDataset(place)
+        rows = data.index.index[data.index["key"].str[:8] == panel.caption[:8]]
+        if len(rows):
+            pixels = data.image(rows[0])
+            target = CLASSES.index(panel.name)
+            cam = gradcam(model, cam_layer(model), preprocessor(pixels[None]), target)
+            assert panel.png == panel_png(pixels, cam.maps[0].detach().numpy())
+            return
+    pytest.fail("the panel's picture is in no pack")
+
+
+def test_weights_that_want_other_pictures_are_refused(trained, tmp_path):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    shutil.rmtree(copy / "report", ignore_errors=True)
+    path = copy / "student" / "weights" / "preprocessor.json"
+    path.write_text(path.read_text().replace("drawn/1", "cxr/9"))
+    with pytest.raises(ValueError, match=r"these weights take cxr/9"):
+        panels(copy)
+
+
+def test_without_a_student_the_teacher_is_explained(trained, tmp_path):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    shutil.rmtree(copy / "report", ignore_errors=True)
+    (copy / "student").rename(copy / "teacher")
+    for path in copy.rglob("predictions.parquet"):
+        pd.read_parquet(path).assign(model="teacher").to_parquet(path)
+    assert [p.caption for p in panels(copy)] == [p.caption for p in panels(trained)]
 
 
 def test_the_report_shows_them(trained):
@@ -88,7 +148,9 @@ def test_the_report_shows_them(trained):
     assert write_report(trained).read_text() == page
 
 
-def test_the_choice_is_by_probability_then_key_and_one_per_patient(run, make_cohort, save_cohort):
+def test_right_answers_are_by_probability_then_key_and_one_per_patient(
+    run, make_cohort, save_cohort
+):
     frame = make_cohort("a-test", 40, repeats=2, models=("student",))
     save_cohort(run, frame.assign(probability=frame["label"] * 0.8 + 0.1), "a-test")
     chosen = [c for c in choose(Run.at(run), "student", 3) if c.where == "a-test"]
@@ -98,6 +160,45 @@ def test_the_choice_is_by_probability_then_key_and_one_per_patient(run, make_coh
         for key in frame[frame["label"] == label].drop_duplicates("patient")["key"][:3]
     ]
     assert [c.key for c in chosen] == expected
+    assert [c.group for c in chosen] == [RIGHT[1]] * 3 + [RIGHT[0]] * 3
+
+
+def test_failures_are_the_worst_of_every_cohort(run, make_cohort, save_cohort):
+    """By a sort written out: severest first, then surest; false alarms by surety alone."""
+    frame = make_cohort("a-test", 300, repeats=2, models=("student",))
+    rng = np.random.default_rng(1)
+    frame["probability"] = rng.random(len(frame)).round(2)  # ties
+    frame.loc[frame.index % 17 == 0, "severity"] = None
+    save_cohort(run, frame, "a-test")
+    found = choose(Run.at(run), "student", 5)
+    answer = frame["probability"] >= frame["threshold"]
+    rank = {"advanced": 0, "moderate": 1, "mild": 2, "normal": 3, None: 4}
+    missed = sorted(
+        (rank[s if isinstance(s, str) else None], p, key, who)
+        for s, p, key, who in frame[(frame["label"] == 1) & ~answer][
+            ["severity", "probability", "key", "patient"]
+        ].itertuples(index=False)
+    )
+    alarms = sorted(
+        (-p, key, who)
+        for p, key, who in frame[(frame["label"] == 0) & answer][
+            ["probability", "key", "patient"]
+        ].itertuples(index=False)
+    )
+    for group, rows in ((MISSED, missed), (ALARM, alarms)):
+        once = {}
+        for row in rows:
+            once.setdefault(row[-1], row[-2])
+        chosen = [c for c in found if (c.where, c.group) == ("a-test", group)]
+        assert [c.key for c in chosen] == list(once.values())[:5]
+        assert all(c.target == (group == ALARM) for c in chosen)
+    assert {c.where for c in found if c.group == MISSED} >= {"a-test", "north-external"}
+    assert not any(c.where == "asan-tune" for c in found)
+
+
+def test_without_a_threshold_nobody_is_right_or_wrong(run, make_cohort, save_cohort):
+    save_cohort(run, make_cohort("a-test", 40).assign(threshold=np.nan), "a-test")
+    assert not [c for c in choose(Run.at(run), "student", 3) if c.where == "a-test"]
 
 
 def test_proxies_shown_are_the_surest(run):
@@ -107,6 +208,118 @@ def test_proxies_shown_are_the_surest(run):
     ]
     top = frame.sort_values("probability", ascending=False).drop_duplicates("patient").head(2)
     assert [c.key for c in chosen] == top["key"].tolist()
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory):
+    """A run on a phantom's two hospitals: random weights, their predictions, the world's key."""
+    root = tmp_path_factory.mktemp("phantom")
+    make_world(root / "world", seed=2, internal=40, external=24, public=0, size=96, workers=1)
+    quiet = {"size": 96, "workers": 1, "echo": lambda _: None, "screen": False}
+    key = {"key_file": root / "world" / "pseudonym.key"}
+    pack(root / "world" / "asan", root / "asan", **quiet, **key)
+    pack(root / "world" / "north", root / "north", role="external", **quiet, **key)
+    run, manifests = root / "run", {}
+    config = Model(name="test_resnet", pretrained="none")
+    torch.manual_seed(3)
+    model = build(config).eval()
+    for name, split in (("asan", None), ("north", "external")):
+        data = ShardDataset(root / name, split)
+        manifests[name] = {"path": str(root / name), "role": data.manifest.role}
+        pixels = data.manifest.settings["pixels"]
+        eyes = Preprocessor(size=64, mean=0.45, std=0.23, pixels=pixels, shape=(96, 96))
+        with torch.no_grad():
+            z = model(eyes(np.stack([data.image(i) for i in range(len(data))])))
+        p = expit((z[:, 1] - z[:, 0]).double().numpy())
+        facts = ["key", "patient", "label", "age", "sex", "severity", "lowest_t"]
+        cohort = f"{name}-test" if split is None else f"{name}-external"
+        frame = data.index[facts].assign(
+            model="student", cohort=cohort, logit=0.0, probability=p, threshold=float(np.median(p))
+        )
+        (run / "cohorts" / cohort).mkdir(parents=True)
+        frame.to_parquet(run / "cohorts" / cohort / "predictions.parquet")
+    save_weights(run / "student" / "weights", model, config, eyes, {}, {})
+    (run / "run.json").write_text(json.dumps({"manifests": manifests}))
+    return root
+
+
+def test_shares_of_attention_in_a_phantom_are_those_of_its_masks(phantom):
+    """By hand: every picture's map against the regions of the patient who is behind its key."""
+    run = phantom / "run"
+    found = attention_of(run, phantom / "world", per_answer=6)
+    assert found.undefined is None
+    assert {(x.cohort, x.answer) for x in found.looked} == {
+        (c, a) for c in ("asan-test", "north-external") for a in CLASSES
+    }
+    model, preprocessor = load_weights(run / "student" / "weights")
+    for looked in found.looked:
+        name = looked.cohort.split("-")[0]
+        data, atlas = ShardDataset(phantom / name), Atlas(phantom / "world", phantom / name)
+        frame = Run.at(run).predictions(looked.cohort)
+        answer = CLASSES.index(looked.answer)
+        ours = frame[(frame["probability"] >= frame["threshold"]) == answer]
+        fair = sorted(ours["key"], key=lambda k: hashlib.sha256(k.encode()).hexdigest())[:6]
+        assert looked.pictures == len(fair) > 3
+        shares, zero = [], 0
+        for key in fair:
+            pixels = data.image(list(data.index["key"]).index(key))
+            cam = gradcam(model, cam_layer(model), preprocessor(pixels[None]), answer).maps[0]
+            zero += not cam.any()
+            if cam.any():
+                weight = cam.numpy() / cam.numpy().sum()
+                masks = atlas.shares(key, 64)
+                shares.append([float((weight * masks[r]).sum()) for r in REGIONS])
+        assert looked.zero_maps == zero
+        for row, region, mean in zip(looked.regions, REGIONS, np.mean(shares, axis=0), strict=True):
+            assert row.region == region
+            assert row.share.value == pytest.approx(mean, abs=1e-6)
+        assert sum(r.share.value for r in looked.regions) == pytest.approx(1, abs=1e-5)
+        assert sum(r.area.value for r in looked.regions) == pytest.approx(1, abs=1e-5)
+    assert found.sanity.stages[-1].block == "everything"
+
+
+def test_attention_is_kept_and_made_again_when_something_changed(phantom, tmp_path):
+    run = shutil.copytree(phantom / "run", tmp_path / "run")
+    path = run / "report" / "attention.json"
+    path.unlink(missing_ok=True)
+    first = attention_of(run, per_answer=3)
+    assert first.undefined == f"{UNKNOWN} (asan-test, north-external)"
+    assert first.looked == ()
+    assert first.sanity.pictures == 6
+    known = attention_of(run, phantom / "world" / "world.json", per_answer=3)
+    assert known.looked
+    before = path.stat().st_mtime_ns
+    assert attention_of(run, per_answer=3) == known  # what was learnt is not forgotten
+    assert attention_of(run, phantom / "world", per_answer=3) == known
+    assert path.stat().st_mtime_ns == before
+    text = path.read_text()
+    frame = Run.at(run).predictions("asan-test")
+    assert not any(x[:12] in text for x in (*frame["key"], *frame["patient"]))
+    assert str(phantom) not in text
+    path.write_text(text[:300])
+    assert attention_of(run, phantom / "world", per_answer=3) == known
+    assert path.read_text() == text
+    other = Run.at(run).cohort("asan-test", "predictions.parquet")
+    pd.read_parquet(other).assign(threshold=0.0).to_parquet(other)  # everybody is flagged now
+    again = attention_of(run, phantom / "world", per_answer=3)
+    assert [x.answer for x in again.looked if x.cohort == "asan-test"] == [CLASSES[1]]
+
+
+def test_a_world_that_does_not_know_the_pictures_says_so(trained, phantom, tmp_path):
+    with pytest.raises(ValueError, match=r"world\.json: no such file"):
+        attention_of(trained, tmp_path)
+    strange = attention_of(trained, phantom / "world", per_answer=3)
+    assert strange.undefined == (
+        "here: packed with another key than the world's; its patients are unknown (here-test); "
+        "there: packed with another key than the world's; its patients are unknown (there-external)"
+    )
+    assert strange.looked == ()
+    assert strange.sanity.pictures == 6
+    other = shutil.copytree(phantom / "world", tmp_path / "world")
+    text = (other / "world.json").read_text()
+    (other / "world.json").write_text(text.replace('"seed": 2', '"seed": 3'))
+    found = attention_of(phantom / "run", other, per_answer=3)
+    assert found.undefined == f"{UNKNOWN}: they are not of this world (asan-test, north-external)"
 
 
 def test_a_panel_is_the_picture_beside_its_heat():

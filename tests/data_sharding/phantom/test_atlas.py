@@ -100,7 +100,8 @@ def test_a_pack_of_another_key_or_world_is_not_guessed_at(world, packs, tmp_path
 )
 def test_what_is_no_world_is_said_in_one_line(packs, tmp_path, text):
     (tmp_path / "world.json").write_text(text)
-    with pytest.raises(ValueError, match=r"not the world\.json of a phantom world"):
+    with pytest.raises(ValueError, match=r"^world\.json: not of a phantom world: .+") as said:
         Atlas(tmp_path, packs / "asan")
-    with pytest.raises(ValueError, match=r"not the world\.json"):
+    assert "\n" not in str(said.value)
+    with pytest.raises(ValueError, match=r"^world\.json: not of a phantom world: No such file"):
         Atlas(tmp_path / "nowhere", packs / "asan")

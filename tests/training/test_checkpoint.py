@@ -181,6 +181,24 @@ def test_pretrained_weights_are_loaded_from_a_file_by_hash_or_refused(tmp_path):
             build(Model(**({"name": "test_convnext"} | bad)))
 
 
+def test_a_file_that_lacks_a_part_of_the_network_is_refused(tmp_path):
+    import timm
+
+    tensors = timm.create_model("test_convnext", num_classes=1000).state_dict()
+    for gone, lacks in (("head.fc.weight", 0), ("stages.1.blocks.0.norm.weight", 1)):
+        kept = {k: v for k, v in tensors.items() if k != gone}
+        save_file(kept, tmp_path / "part.safetensors")
+        hashed = sha256_file(tmp_path / "part.safetensors")
+        part = Model(
+            name="test_convnext", pretrained=str(tmp_path / "part.safetensors"), sha256=hashed
+        )
+        if lacks:
+            with pytest.raises(ValueError, match=f"lacks 1 of its tensors, such as {gone}"):
+                build(part)
+        else:  # another classifier takes its place anyway
+            build(part)
+
+
 def test_a_tag_that_cannot_be_fetched_is_refused_not_random():
     with pytest.raises(ValueError, match="cannot be fetched"):
         build(Model(name="test_resnet.r160_in1k", pretrained="tag"))

@@ -8,6 +8,8 @@ are none, and then the caller said so: ``pretrained='none'``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,8 @@ def build(config: Model, load: bool = True, **other: Any) -> nn.Module:
     if load and config.pretrained not in ("none", "tag"):
         arguments["pretrained_cfg_overlay"] = {"file": str(checked_file(config))}
     try:
-        return timm.create_model(config.name, **arguments)
+        with _loading() as loaded:
+            model = timm.create_model(config.name, **arguments)
     except RuntimeError as e:
         if "Unknown model" in str(e) or "Invalid pretrained tag" in str(e):
             near = ", ".join(timm.list_models(f"*{config.name.split('.')[0].split('_')[0]}*")[:6])
@@ -49,6 +52,37 @@ def build(config: Model, load: bool = True, **other: Any) -> nn.Module:
             "local file (model.pretrained=/path/to.safetensors model.sha256=...) or state that you "
             "start from scratch (model.pretrained=none)."
         ) from e
+    _nothing_random(model, loaded, config)
+    return model
+
+
+@contextmanager
+def _loading() -> Iterator[list[Any]]:
+    """What `load_state_dict` said of names meanwhile: timm reads with ``strict=False`` where the
+    number of classes differs, and then a file that lacks half of a network is no error."""
+    said, real = [], nn.Module.load_state_dict
+
+    def noted(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        said.append(real(module, *args, **kwargs))
+        return said[-1]
+
+    nn.Module.load_state_dict = noted  # type: ignore[method-assign]
+    try:
+        yield said
+    finally:
+        nn.Module.load_state_dict = real
+
+
+def _nothing_random(model: nn.Module, loaded: list[Any], config: Model) -> None:
+    """ValueError where the weights left more than the classifier as it was drawn."""
+    classifier = model.pretrained_cfg["classifier"]  # type: ignore[index]
+    new = tuple(f"{n}." for n in ([classifier] if isinstance(classifier, str) else classifier))
+    left = [name for said in loaded for name in said.missing_keys if not name.startswith(new)]
+    if left:
+        raise ValueError(
+            f"{config.name}: {config.pretrained} lacks {len(left)} of its tensors, such as "
+            f"{left[0]}: they would be random. Give the whole file, or model.pretrained=none"
+        )
 
 
 def checked_file(config: Model) -> Path:

@@ -185,7 +185,11 @@ def _worth(metrics: Sequence[Metrics]) -> Section:
         for m in metrics
         for x in m.models
     )
-    level = f"{100 * metrics[0].settings.confidence:g}% intervals in brackets." if metrics else ""
+    level = (
+        f"{100 * metrics[0].settings.confidence:g}% intervals beside each number."
+        if metrics
+        else ""
+    )
     head = ("Cohort", "Model", "n", *columns)
     if not lines:
         return Section("Performance", ("undefined: no model was judged",))

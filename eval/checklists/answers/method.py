@@ -101,8 +101,9 @@ def output(e: Evidence) -> str:
         threshold, rule, split = (
             number(stated("operating_point.json", p, k)) for k in ("threshold", "rule", "split")
         )
-        parts.append(f"{name}: flagged at a probability of {threshold} or more ({rule}, {split})")
-    return joined(["A probability of low bone mass", *parts])
+        at = f"a probability of low bone mass of {threshold} or more"
+        parts.append(f"{name}: flagged at {at} ({rule}, {split})")
+    return joined(parts)
 
 
 def cutoff(e: Evidence) -> str:

@@ -78,6 +78,12 @@ Out = Annotated[
 ]
 
 
+EveryPair = Annotated[
+    bool,
+    typer.Option("--every-pair", help="between runs, test models of different names too"),
+]
+
+
 @app.command()
 def metrics(
     run: RunFolder,
@@ -130,6 +136,7 @@ def report(
     no_explain: NoExplain = False,
     ceiling: World = None,
     out: Out = None,
+    every_pair: EveryPair = False,
     gate: Gates = None,
     gates: GateFile = None,
     as_json: Json = False,
@@ -143,7 +150,7 @@ def report(
     """
     asked = steps.asked_gates(gate, gates)
     if len(runs) > 1:
-        made, outcomes = steps.compared(runs, asked, as_json)
+        made, outcomes = steps.compared(runs, asked, as_json, every_pair)
         target = out or or_exit(lambda: as_run(runs[0])) / "report"
         page, data = or_exit(lambda: write_comparison(made, target, outcomes))
         if as_json:
@@ -172,6 +179,7 @@ def report(
 def compare(
     runs: RunFolders,
     out: Out = None,
+    every_pair: EveryPair = False,
     gate: Gates = None,
     gates: GateFile = None,
     as_json: Json = False,
@@ -180,8 +188,9 @@ def compare(
 
     Models on the same pictures by DeLong's paired test, a model on different people by the
     unpaired one, all corrected together (Holm, Bonferroni). What may not be tested says why.
+    Between runs, models of one name are tested; --every-pair adds the others, at a price.
     """
-    made, outcomes = steps.compared(runs, steps.asked_gates(gate, gates), as_json)
+    made, outcomes = steps.compared(runs, steps.asked_gates(gate, gates), as_json, every_pair)
     page = None if out is None else or_exit(lambda: write_comparison(made, out, outcomes)[0])
     if as_json:
         steps.emit(made.format, outcomes, **made.model_dump(mode="json", exclude={"format"}))

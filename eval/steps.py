@@ -33,12 +33,12 @@ def evaluated(
 
 
 def compared(
-    runs: Sequence[Path], asked: list[Gate], as_json: bool
+    runs: Sequence[Path], asked: list[Gate], as_json: bool, every_pair: bool = False
 ) -> tuple[Comparison, list[Outcome]]:
     """The comparison, and the gates at every run, each place with the run's name."""
     with quiet(as_json):
         folders = or_exit(lambda: [as_run(run) for run in runs])
-        made = or_exit(lambda: compare_runs(folders))
+        made = or_exit(lambda: compare_runs(folders, every_pair=every_pair))
         each = [or_exit(lambda f=f: evaluate_run(f)) for f in folders]
     everything = [m for found in each for m in found]
     outcomes = [

@@ -21,11 +21,15 @@ from eval.runs import Run, is_tuning
 __all__ = ["Comparison", "Contrast", "Row", "Side", "Source", "compare"]
 
 
-def compare(folders: Sequence[Path], settings: Settings | None = None) -> Comparison:
+def compare(
+    folders: Sequence[Path], settings: Settings | None = None, every_pair: bool = False
+) -> Comparison:
     """Evaluate what has changed in each run and set the runs side by side.
 
     Args:
         folders: of the runs; names in the comparison are their run ids.
+        settings: of the metrics.
+        every_pair: test models of different names against each other between runs, too.
 
     Raises:
         ValueError: a folder is named twice, or a run cannot be evaluated.
@@ -35,7 +39,7 @@ def compare(folders: Sequence[Path], settings: Settings | None = None) -> Compar
     metrics = {name: evaluate_run(run.folder, settings) for name, run in runs.items()}
     rows = _rows(metrics)
     thresholds = {(r.run, r.cohort, r.model): r.threshold for r in rows}
-    made = contrasts(entries(runs, thresholds), settings.confidence)
+    made = contrasts(entries(runs, thresholds), settings.confidence, every_pair)
     return Comparison(
         confidence=settings.confidence,
         sources=tuple(

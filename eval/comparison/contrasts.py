@@ -4,6 +4,9 @@ Two models that judged one cohort are tested on the pictures that both judged (D
 components summed within patients), if both name the same patient and label for each. The same
 model on two cohorts is tested unpaired, if nobody is in both. Where runs share no cohort at all,
 all their models are tested unpaired. Whatever may not be tested is listed with the reason.
+
+Every test makes the correction of the others sterner, so between runs only models of one name are
+tested against each other, or all where the runs share no name; `every_pair` asks for all anyway.
 """
 
 from __future__ import annotations
@@ -23,9 +26,22 @@ from eval.estimate import Estimate, undefined
 ROWS = "normal, rows as independent"
 
 
-def contrasts(found: list[Entry], confidence: float) -> tuple[Contrast, ...]:
+def contrasts(
+    found: list[Entry], confidence: float, every_pair: bool = False
+) -> tuple[Contrast, ...]:
     """Every test there is to make, corrected for all that have a p."""
-    made = [paired(a, b, confidence) for a, b in combinations(found, 2) if a.cohort == b.cohort]
+    alike = _with_common_model(found)
+    made = [
+        paired(a, b, confidence)
+        for a, b in combinations(found, 2)
+        if a.cohort == b.cohort
+        and (
+            every_pair
+            or a.run == b.run
+            or a.model == b.model
+            or frozenset((a.run, b.run)) not in alike
+        )
+    ]
     apart = _without_common_cohort(found)
     made += [
         unpaired(a, b, confidence)
@@ -97,6 +113,14 @@ def unpaired(first: Entry, second: Entry, confidence: float) -> Contrast:
         p=test.p,
         note="other people: prevalence and severity differ too",
     )
+
+
+def _with_common_model(found: list[Entry]) -> set[frozenset[str]]:
+    """Pairs of runs that have a model of the same name."""
+    models: dict[str, set[str]] = {}
+    for e in found:
+        models.setdefault(e.run, set()).add(e.model)
+    return {frozenset((a, b)) for a, b in combinations(models, 2) if models[a] & models[b]}
 
 
 def _without_common_cohort(found: list[Entry]) -> set[frozenset[str]]:

@@ -31,9 +31,9 @@ def other_model(frame, seed, noise=0.5):
     return frame.assign(logit=logit, probability=1 / (1 + np.exp(-logit)))
 
 
-def compare(folders):
+def compare(folders, every_pair=True):
     """With few draws: the intervals of single models are tested elsewhere."""
-    return comparison.compare(folders, Settings(draws=40))
+    return comparison.compare(folders, Settings(draws=40), every_pair)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,24 @@ def contrast(made, kind, first, second):
         and (c.second.run, c.second.cohort, c.second.model) == second
     ]
     return found
+
+
+def test_between_runs_models_of_one_name_are_tested_or_all_where_none_is_shared(two):
+    def across(made):
+        return [
+            (c.first.model, c.second.model)
+            for c in made.contrasts
+            if c.kind == "paired" and c.first.run != c.second.run
+        ]
+
+    made = compare(two, every_pair=False)
+    assert across(made) == [("teacher", "teacher"), ("student", "student")] * 2
+    assert len([c for c in made.contrasts if c.kind == "paired"]) == 2 * (2 + 2)
+    for cohort in ("here-test", "there-external"):
+        frame = Run.at(two[1]).predictions(cohort)
+        frame["model"] = "peer " + frame["model"]
+        write_cohort(two[1], frame, cohort)
+    assert len(across(compare(two, every_pair=False))) == 2 * 4
 
 
 def rows_of(run, cohort, model):

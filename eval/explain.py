@@ -18,16 +18,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from data_sharding.schema import CLASSES, canonical_json, sha256_file, write_atomic
-from eval import attention
 from eval.chosen import Chosen, choose, labelled, measured
 from eval.explained import UNKNOWN, Explained, Looked
 from eval.frames import Frame
-from eval.overlay import panel_png
+from eval.measure import MEASURED, looked, small
+from eval.overlay import OVERLAY, panel_png
+from eval.panel import Panel, keep_panels, kept_panels
 from eval.runs import MODELS, Run
 
 if TYPE_CHECKING:
@@ -37,30 +37,10 @@ if TYPE_CHECKING:
     from data_sharding.reader import ShardDataset
     from training.preprocess import Preprocessor
 
-#: Pictures explained at once; longer side of a map that is measured (Grad-CAM's own is coarser).
-BATCH, MEASURED = 8, 128
+#: Pictures explained at once.
+BATCH = 8
 #: Networks of random weights that shares are held against; pictures of the sanity check.
 NETWORKS, CHECKED = 3, 24
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A PNG of the picture beside its heat map, which explains class `name`, the model's answer.
-
-    `where` is the cohort and `group` why it was chosen; together they are the `heading`.
-    """
-
-    where: str
-    group: str
-    name: str
-    caption: str
-    file: str
-    png: bytes
-
-    @property
-    def heading(self) -> str:
-        """The group's name on the page; panels of one group follow each other."""
-        return f"{self.where}: {self.group}"
 
 
 @dataclass(frozen=True)
@@ -122,9 +102,16 @@ class Eyes:
         return None
 
     def maps(
-        self, model: nn.Module, pictures: list[NDArray[np.uint8]], targets: list[int]
+        self,
+        model: nn.Module,
+        pictures: list[NDArray[np.uint8]],
+        targets: list[int],
+        side: int | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Grad-CAM of `model`, this one or one like it: maps [n, H, W], and which have evidence."""
+        """Grad-CAM of `model`, this one or one like it: maps [n, H, W], and which have evidence.
+
+        Maps are as large as the model's input, or of at most `side` pixels a side.
+        """
         import torch
 
         from eval.gradcam import gradcam
@@ -136,7 +123,8 @@ class Eyes:
         for i in range(0, len(pictures), BATCH):
             images = preprocessor(np.stack(pictures[i : i + BATCH])).to(device)
             cam = gradcam(model, cam_layer(model), images, targets[i : i + BATCH], grid_of(model))
-            maps.append(cam.maps.detach().cpu().numpy())
+            found = cam.maps.detach().cpu().numpy()
+            maps.append(found if side is None else small(found, side))
             positive.append(cam.positive.cpu().numpy())
         return np.concatenate(maps), np.concatenate(positive)
 
@@ -165,27 +153,14 @@ def panels(run: Path, model: str | None = None, per_group: int = 4) -> list[Pane
     chosen = choose(eyes.run, eyes.name, per_group)
     folder = run / "report" / "gradcam"
     stamp = canonical_json(
-        [sha256_file(eyes.weights / "model.safetensors"), eyes.name, [vars(c) for c in chosen]]
+        [OVERLAY, sha256_file(eyes.weights / "model.safetensors"), eyes.name]
+        + [vars(c) for c in chosen]
     )
-    if kept := _kept(folder, stamp):
+    if kept := kept_panels(folder, stamp):
         return kept
     made = _draw(eyes, chosen)
-    folder.mkdir(parents=True, exist_ok=True)
-    for panel in made:
-        write_atomic(folder / panel.file, panel.png)
-    index = [{k: v for k, v in vars(p).items() if k != "png"} for p in made]
-    write_atomic(folder / "panels.json", json.dumps({"stamp": stamp, "panels": index}, indent=1))
+    keep_panels(folder, stamp, made)
     return made
-
-
-def _kept(folder: Path, stamp: str) -> list[Panel] | None:
-    try:
-        index = json.loads((folder / "panels.json").read_bytes())
-        if index["stamp"] != stamp:
-            return None
-        return [Panel(**p, png=(folder / p["file"]).read_bytes()) for p in index["panels"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # none there, or torn: made again
 
 
 def _draw(eyes: Eyes, chosen: list[Chosen]) -> list[Panel]:
@@ -257,7 +232,7 @@ def _explained(
 
     model = eyes.loaded[0]
     networks = [randomised(model, seed) for seed in range(NETWORKS)]
-    looked: list[Looked] = []
+    tables: list[Looked] = []
     strange: dict[str, list[str]] = {}  # why -> cohorts
     checked = None
     for cohort, wanted in rows.items():
@@ -269,18 +244,19 @@ def _explained(
         pictures = [pack.image(row) for pack, row in here]
         targets = frame["answer"].tolist()
         own, *controls = (
-            _small(eyes.maps(network, pictures, targets)[0]) for network in (model, *networks)
+            eyes.maps(network, pictures, targets, MEASURED)[0] for network in (model, *networks)
         )
         try:
             regions = _regions(here, frame["key"].tolist(), world, own.shape[1])
-            looked += _looked(cohort, frame, own, controls, regions)
         except ValueError as e:
             strange.setdefault(str(e), []).append(cohort)
+        else:
+            tables += looked(cohort, frame, own, controls, regions)
         if checked is None:
             some = slice(None, None, -(-len(own) // CHECKED))
             checked = sanity(
                 model,
-                lambda m, p=pictures[some], t=targets[some]: _small(eyes.maps(m, p, t)[0]),
+                lambda m, p=pictures[some], t=targets[some]: eyes.maps(m, p, t, MEASURED)[0],
                 own[some],
                 [c[some] for c in controls],
                 frame["patient"].to_numpy()[some],
@@ -293,18 +269,10 @@ def _explained(
         world_sha256=known,
         model=eyes.name,
         method=f"Grad-CAM of layer {layer} for the model's own answer",
-        looked=tuple(looked),
+        looked=tuple(tables),
         undefined="; ".join(f"{why} ({', '.join(c)})" for why, c in strange.items()) or None,
         sanity=checked,
     )
-
-
-def _small(maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Maps [n, H, W] of at most `MEASURED` pixels a side, by area."""
-    height, width = maps.shape[1:]
-    scale = min(MEASURED / max(height, width), 1)
-    size = (round(width * scale), round(height * scale))
-    return np.stack([cv2.resize(m, size, interpolation=cv2.INTER_AREA) for m in maps])
 
 
 def _regions(
@@ -329,32 +297,4 @@ def _regions(
             atlas.check(key, pack.image(row))
             atlases[pack.folder] = atlas
         found.append(atlas.shares(key, size))
-    return found
-
-
-def _looked(
-    cohort: str, frame: Frame, own: NDArray, controls: list[NDArray], regions: list[dict]
-) -> list[Looked]:
-    """One `Looked` for each answer that the model gave."""
-    found = []
-    for answer in (1, 0):
-        of = np.flatnonzero(frame["answer"] == answer)
-        if not of.size:
-            continue
-        patients = frame["patient"].to_numpy()[of]
-        seen = [attention.of_region(own[i], regions[i]) for i in of]
-        chance = [
-            attention.averaged([attention.of_region(c[i], regions[i]) for c in controls])
-            for i in of
-        ]
-        found.append(
-            Looked(
-                cohort=cohort,
-                answer=CLASSES[answer],
-                pictures=of.size,
-                patients=np.unique(patients).size,
-                zero_maps=sum(a.share is None for a in seen),
-                regions=attention.table(seen, patients, chance),
-            )
-        )
     return found

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.special import expit
+from skimage.color import rgb2lab
 
 from data_sharding.pack import pack
 from data_sharding.phantom.atlas import Atlas
@@ -24,7 +25,7 @@ from eval.evaluate import evaluate_run
 from eval.explain import attention_of, panels
 from eval.explained import UNKNOWN
 from eval.gradcam import gradcam
-from eval.overlay import panel_png
+from eval.overlay import heat, panel_png
 from eval.report import write_report
 from eval.runs import Run
 from training.checkpoint import load_weights, save_weights
@@ -104,6 +105,19 @@ def test_panels_are_as_the_groups_say_and_made_once(trained):
     assert panels(trained, per_group=2) == made
 
 
+def test_an_index_that_points_elsewhere_or_is_torn_is_not_believed(trained, tmp_path):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    made = panels(copy, per_group=2)
+    path = copy / "report" / "gradcam" / "panels.json"
+    text = path.read_text()
+    (copy / "report" / "gradcam" / "99.png").write_bytes(b"of an earlier run")
+    for wrong in (text.replace("00.png", "../../run.json"), text[:200], "[]", '{"stamp": 1}', ""):
+        path.write_text(wrong)
+        assert panels(copy, per_group=2) == made
+        assert path.read_text() == text
+    assert not (copy / "report" / "gradcam" / "99.png").exists()
+
+
 def test_a_panel_explains_the_answer_of_its_own_picture(trained):
     """The map of the PNG, drawn again from the pack by hand."""
     panel = panels(trained, per_group=2)[-1]
@@ -141,7 +155,7 @@ def test_without_a_student_the_teacher_is_explained(trained, tmp_path):
 def test_the_report_shows_them(trained):
     page = write_report(trained).read_text()
     assert 'id="pictures"' in page
-    images = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    images = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
     assert len(images) == len(panels(trained))
     picture = cv2.imdecode(np.frombuffer(base64.b64decode(images[0]), np.uint8), 1)
     assert picture.shape == (256, 518, 3)
@@ -330,7 +344,29 @@ def test_a_panel_is_the_picture_beside_its_heat():
     left, right = picture[:, :256], picture[:, 262:]
     assert (left == 100).all()
     assert (right[-40:] == 100).all()
-    assert (np.abs(right[:40] - 100).max(axis=2) > 50).all()
+    assert (np.abs(right[:40] - 100).max(axis=2) > 30).all()
+    # a white line within black where the map is at half its most, between 112 and 144
+    column = right[60:200, 100].mean(axis=1)
+    line = int(column.argmax())
+    assert 112 < 60 + line < 144
+    assert column[line] > 240
+    assert column[line - 3 : line + 4].min() < 60
+
+
+def test_a_map_without_evidence_leaves_the_picture_as_it_is():
+    pixels = np.random.default_rng(0).integers(0, 255, (32, 48)).astype(np.uint8)
+    picture = cv2.imdecode(np.frombuffer(panel_png(pixels, np.zeros((8, 8))), np.uint8), 1)
+    assert picture.shape == (171, 518, 3)
+    assert (picture[:, :256] == picture[:, 262:]).all()
+
+
+def test_heat_is_told_apart_without_colour():
+    """Perceptually uniform: lightness (L* of CIELAB, by skimage) rises evenly all the way."""
+    lightness = rgb2lab(heat(np.linspace(0, 1, 101))[None])[0, :, 0]
+    steps = np.diff(lightness)
+    assert (steps > 0).all()
+    assert lightness[-1] - lightness[0] > 90
+    assert steps.std() < 0.5 * steps.mean()
 
 
 def test_without_weights_it_says_so(run):

@@ -21,8 +21,11 @@ from eval.survival.shapes import Horizon, RiskGroup
 
 YEARS = (1, 2, 3, 5)
 DAYS = 365  # a year's
-AT_RISK, FRACTURES = 10, 5
-GROUPS = 5  # of the calibration; fewer where a group would have fewer than `FRACTURES`
+#: With 5 to 9 fractures the 95% interval of the AUROC held the true one in 90% of 900 simulated
+#: horizons, with 10 to 19 in 93% of 1,800, with more in 95% of 3,400.
+AT_RISK, FRACTURES = 10, 10
+GROUPS = 5  # of the calibration; fewer where a group would have fewer fractures than `IN_GROUP`
+IN_GROUP = 5
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ def _groups(
     f: Followed, risk: NDArray[np.float64], days: int, fractures: int
 ) -> tuple[RiskGroup, ...]:
     """Neighbours in predicted risk; equal risks are never parted."""
-    wanted = max(1, min(GROUPS, fractures // FRACTURES))
+    wanted = max(1, min(GROUPS, fractures // IN_GROUP))
     edges = np.quantile(risk, np.arange(1, wanted) / wanted)
     place = np.searchsorted(edges, risk, "left")  # up to an edge belongs below it
     found = []

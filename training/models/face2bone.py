@@ -16,7 +16,8 @@ osteoporosis. Open in the paper, decided here (the blocks' own decisions are in 
   before the ellipse is masked (`inception_resnet_v1.standardise`), or was run beforehand;
 - the head: mean over places, LayerNorm (a KAN's splines end at 2.2), one KAN layer;
 - without FSA the residual stages remain, without SSAM the stages run on and FaceNet is left out,
-  without KAN the head is linear or has one hidden layer (the paper calls it both).
+  without KAN the head is linear or has one hidden layer (the paper calls it both); without a face
+  branch but with SSAM one learnt key serves every face.
 """
 
 from __future__ import annotations

@@ -171,7 +171,8 @@ class HiLo(nn.Module):
         return out.reshape(B, -1, rows * s, columns * s)[..., :height, :width]
 
     def _to_windows(self, x_BCHW: torch.Tensor) -> torch.Tensor:
-        means = F.avg_pool2d(x_BCHW, self.window, ceil_mode=True, count_include_pad=False)
+        # windows that reach over the border: the mean of what is inside
+        means = F.avg_pool2d(x_BCHW, self.window, ceil_mode=True)
         q_BhDN = self.low_q(x_BCHW).unflatten(1, (-1, self.dim)).flatten(3)
         k_BhDM, v_BhDM = self.low_kv(means).unflatten(1, (2, -1, self.dim)).flatten(4).unbind(1)
         # contiguous, or attention on a CPU writes all N x M scores out

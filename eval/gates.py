@@ -69,6 +69,11 @@ class Gate:
     op: str
     limit: float
 
+    @property
+    def condition(self) -> str:
+        """The gate as it was written, without its place."""
+        return self.text.rpartition(":")[2].strip()
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -183,21 +188,21 @@ def _check(gate: Gate, metrics: Sequence[Metrics]) -> list[Outcome]:
         found += [_judge(gate, m.cohort, x) for x in here]
         if not here:
             why = f"undefined: no predictions{f' of {gate.model}' if gate.model else ''}"
-            found.append(Outcome(gate.text, m.cohort, gate.model, None, False, why))
+            found.append(Outcome(gate.condition, m.cohort, gate.model, None, False, why))
     if not found:
         why = "not judged on it" if gate.cohort else "no cohort but those that chose the threshold"
         place = gate.cohort or "all"
-        found.append(Outcome(gate.text, place, gate.model, None, False, f"undefined: {why}"))
+        found.append(Outcome(gate.condition, place, gate.model, None, False, f"undefined: {why}"))
     return found
 
 
 def _judge(gate: Gate, cohort: str, model: ModelMetrics) -> Outcome:
     value, why = _value(gate, model)
     if value is None:
-        return Outcome(gate.text, cohort, model.model, None, False, f"undefined: {why}")
+        return Outcome(gate.condition, cohort, model.model, None, False, f"undefined: {why}")
     passed = OPERATORS[gate.op](value, gate.limit)
     shown = f"{value:.6g}{f' ({why})' if why else ''}"
-    return Outcome(gate.text, cohort, model.model, value, passed, shown)
+    return Outcome(gate.condition, cohort, model.model, value, passed, shown)
 
 
 def _value(gate: Gate, model: ModelMetrics) -> tuple[float | None, str]:

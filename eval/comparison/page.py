@@ -32,6 +32,8 @@ COLUMNS = (
     ("ECE", "ece", 3),
     ("Slope", "slope", 2),
 )
+#: Of these, side by side, what a model without a threshold has not.
+AT_THRESHOLD = ("sensitivity", "specificity", "ppv", "npv")
 
 
 def write_comparison(
@@ -76,6 +78,7 @@ def render(comparison: Comparison, outcomes: Sequence[Outcome] = ()) -> str:
     return environment.get_template("comparison.html.j2").render(
         comparison=comparison,
         columns=COLUMNS,
+        at_threshold=AT_THRESHOLD,
         cohorts=[(c, list(found)) for c, found in groupby(rows, key=lambda r: r.cohort)],
         kinds=[(*KINDS[name], each[name]) for name in KINDS if each[name]],
         axis=Markup(axis(worth)),

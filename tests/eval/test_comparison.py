@@ -13,6 +13,7 @@ from eval.cohort import Settings
 from eval.comparison.multiple import bonferroni, holm
 from eval.comparison.page import render, write_comparison
 from eval.delong import delong_test, delong_unpaired
+from eval.gates import Outcome
 from eval.runs import Run
 from tests.eval.conftest import cohort_frame, write_cohort
 
@@ -305,6 +306,17 @@ def test_the_page_prints_the_numbers_and_changes_with_them(template, made_once, 
     assert "7.123" not in text
     assert "7.123" in render(other)
     assert write_comparison(made, tmp_path / "out")[0].read_text() == text
+
+
+def test_gates_that_failed_are_on_the_page(made_once):
+    def outcome(passed):
+        return Outcome("n>=9", "a, here-test", "student", 5.0, passed, f"found {passed}")
+
+    text = render(made_once, [outcome(True), outcome(False)])
+    assert "1 of 2 failed." in text
+    assert text.index("found False") < text.index("1 passed") < text.index("found True")
+    assert "<td>A, here-test, student</td>" in text
+    assert "Gates" not in render(made_once)
 
 
 def test_names_cannot_act_as_html(tmp_path):

@@ -69,6 +69,11 @@ def test_what_is_not_a_gate(text, message):
     assert "\n" not in str(e.value)
 
 
+def test_a_line_names_the_place_once(metrics):
+    (only,) = check([parse("asan-test / student : n >= 9999")], metrics)
+    assert only.line() == "asan-test/student: n >= 9999: 200"
+
+
 def test_a_gate_without_a_place_holds_everywhere_but_where_the_threshold_was_chosen(metrics):
     places = [(c, m) for c, m, _, _ in found(metrics, "auroc>=0")]
     assert places == [

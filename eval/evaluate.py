@@ -10,6 +10,8 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from data_sharding.schema import canonical_json, sha256_file, write_atomic
 from eval.cohort import Metrics, Settings, check_coherent, evaluate_cohort
 from eval.runs import Run
@@ -48,7 +50,8 @@ def evaluate_cohorts(run: Run, settings: Settings) -> tuple[list[Metrics], list[
         except ValueError as e:
             return _one_line(e, run.cohort(cohort, "predictions.parquet"))
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    # cohorts are the threads: those of a matrix product would only be in their way
+    with threadpool_limits(1), ThreadPoolExecutor(AT_ONCE) as pool:
         found = list(pool.map(one, run.cohorts))
     return [m for m in found if isinstance(m, Metrics)], [e for e in found if isinstance(e, str)]
 

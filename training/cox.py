@@ -41,12 +41,13 @@ class Cox:
         z_BC = model(batch.image)
         risk_b = (z_BC[:, 1] - z_BC[:, 0]).float()
         size, mine = self.world.size, self.world.rank
-        # risk_N, label_N, real_N: (rank, sample of the rank), flattened
-        parts = list(self.world.gather(risk_b.detach()).unbind())
+        # all ranks' at once: float64 holds float32 and these whole numbers exactly
+        said = torch.stack([risk_b.detach().double(), batch.label.double(), batch.real.double()])
+        risk_Rb, label_Rb, real_Rb = self.world.gather(said).unbind(1)
+        parts = list(risk_Rb.float().unbind())
         parts[mine] = risk_b
-        risk_N = torch.cat(parts)
-        label_N = self.world.gather(batch.label).flatten()
-        real_N = self.world.gather(batch.real).flatten() > 0
+        # *_N: (rank, sample of the rank), flattened
+        risk_N, label_N, real_N = torch.cat(parts), label_Rb.flatten().long(), real_Rb.flatten() > 0
         days_N, event_N = days_of(label_N[real_N]), event_of(label_N[real_N])
         whole = cox_loss(risk_N[real_N], days_N, event_N, self.ties)
         value = whole.detach() / size

@@ -6,7 +6,7 @@ from eval.plots.fractures import fracture_free
 from eval.plots.ranking import precision_recall, roc
 from eval.plots.severity import severity
 from eval.plots.strip import Scale, axis, key, scale_of, strip
-from eval.plots.style import Pen, heat, pen
+from eval.plots.style import Pen, pen
 from eval.plots.training import training_curves
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "axis",
     "decision_curves",
     "fracture_free",
-    "heat",
     "key",
     "pen",
     "precision_recall",

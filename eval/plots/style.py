@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 INK, MUTED, RULE, BAND = "#1b2733", "#55636f", "#dfe5ea", "#eef2f5"
 #: Blue, vermilion, green and purple of Okabe and Ito (jfly.uni-koeln.de/color, 2008), those of
@@ -80,11 +78,6 @@ def pen(model: str, models: Sequence[str]) -> Pen:
         DASHES[(i + turn) % len(DASHES)],
         MARKS[(i + 2 * turn) % len(MARKS)],
     )
-
-
-def heat(values: NDArray) -> NDArray:
-    """Colour of values in [0, 1]: [...] -> RGB [..., 3] in [0, 1]."""
-    return mpl.colormaps["inferno"](values)[..., :3].astype(np.float32)
 
 
 def paper(size: tuple[float, float] = SMALL) -> Figure:

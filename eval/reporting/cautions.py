@@ -35,7 +35,7 @@ def cautions(
         packs: the datasets of the run, whose ledgers say who was left out by the label policy.
     """
     said = _worse_for(*best) if best else []
-    said += [s for pack in packs for s in _left_out(pack)]
+    said += _left_out(packs)
     for metrics in shown:
         if internal is not None and metrics.cohort != internal.cohort:
             said += _against(metrics, internal)
@@ -67,15 +67,20 @@ def _worse_for(metrics: Metrics, model: ModelMetrics) -> list[str]:
     return said
 
 
-def _left_out(pack: Pack) -> list[str]:
+def _left_out(packs: Sequence[Pack]) -> list[str]:
     """Those whom the policy takes no label from, though they are the sickest."""
-    flow = pack.manifest.flow if pack.manifest else ()
-    counts = [n for s in flow for r, n in s.excluded.items() if r.startswith("osteoporosis")]
-    if not sum(counts):
+    found = {}
+    for pack in packs:
+        flow = pack.manifest.flow if pack.manifest else ()
+        counts = [n for s in flow for r, n in s.excluded.items() if r.startswith("osteoporosis")]
+        if sum(counts):
+            found[pack.name] = sum(counts)
+    if not found:
         return []
+    where = " and ".join(f"{n:,} of {name}" for name, n in found.items())
     return [
-        f"{sum(counts):,} people with osteoporosis were left out of {pack.name} by its label "
-        "policy. What the model does with them, whom a missed answer harms most, was not measured."
+        f"People with osteoporosis were left out by the label policy ({where}). What the model "
+        "does with them, whom a missed answer harms most, was not measured."
     ]
 
 

@@ -92,7 +92,7 @@ def test_cautions_count_those_the_policy_leaves_out(cohorts, tmp_path):
 
     pack = Pack("asan", "internal", tmp_path, Named(), None)
     (said,) = cautions(None, [], None, [pack, Pack("x", "", tmp_path, None, "gone")])
-    assert said.startswith("25 people with osteoporosis were left out of asan")
+    assert "osteoporosis were left out by the label policy (25 of asan)" in said
 
 
 def test_cautions_lead_with_whom_the_model_serves_worse(make_cohort):

@@ -71,7 +71,6 @@ def contents(
         "headline": best,
         "reading": _reading(best, metrics, other_prevalences),
         "cautions": cautions(best, drawn, internal, run.packs),
-        "limitations": wording.LIMITATIONS,
         "is_tuning": is_tuning,
         "figures": figures,
         "reweighted": other_prevalences,

@@ -27,8 +27,7 @@ SECTIONS = (
     ("fractures", "Fractures"),
     ("proxies", "Proxy labels"),
     ("pictures", "What it looks at"),
-    ("limits", "Limitations"),
-    ("card", "Model card"),
+    ("card", "Model card and limitations"),
     ("checklists", "Checklists"),
     ("run", "What was run"),
 )

@@ -127,6 +127,36 @@ def test_another_head_changes_the_head_alone(head, parameters):
     assert model(pictures()).shape == (2, 3)
 
 
+def test_every_setting_reaches_its_block():
+    model = made(
+        depths=(1, 2, 1, 3),
+        heads=(2, 4, 8, 1),
+        hilo_heads=(4, 4, 8, 4),
+        fractions=("1/4", "1"),
+        window=3,
+        alpha=0.75,
+        expansion=2,
+        ssam="sigmoid",
+        intervals=4,
+        order=2,
+    )
+    stages = list(model.stages)
+    assert [len(s.residual) for s in stages] == [1, 2, 1, 3]
+    assert [s.fsa.sparse.heads for s in stages] == [s.ssam.heads for s in stages] == [2, 4, 8, 1]
+    assert [s.fsa.sparse.keep for s in stages] == [(1, 4), (1, 2), (1, 2), (8, 32)]
+    assert [s.fsa.hilo.low_heads for s in stages] == [3, 3, 6, 3]
+    assert {s.fsa.hilo.window for s in stages} == {3}
+    assert [s.fsa.ffn[0].out_channels for s in stages] == [16, 16, 32, 64]
+    assert {s.ssam.attention for s in stages} == {"sigmoid"}
+    assert (model.head[0].intervals, model.head[0].order) == (4, 2)
+    assert model(pictures()).shape == (2, 3)
+
+
+def test_a_path_holds_wherever_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert config(face="w.safetensors").face == str(tmp_path / "w.safetensors")
+
+
 def test_without_a_face_branch_ssam_has_one_key_for_all():
     with torch.device("meta"):
         faced, alone = made(**FACE), made()

@@ -203,7 +203,7 @@ def compare(
 
 @app.command()
 def clinical(
-    run: RunFolder,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="the run's folder, with its datasets")],
     image: Annotated[
         str | None, typer.Option("--image", metavar="MODEL", help="that the combined model reads")
     ] = None,

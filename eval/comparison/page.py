@@ -45,6 +45,8 @@ def write_comparison(
         ValueError: a file of that name is there and is not of a comparison.
     """
     page, data = folder / "compare.html", folder / "compare.json"
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: is a file; --out names a folder")
     ours = read_json(data).get("format") == comparison.format
     if not ours and (there := [f for f in (page, data) if f.exists()]):
         raise ValueError(f"{there[0]}: is not of a comparison; name another folder with --out")

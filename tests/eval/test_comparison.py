@@ -334,6 +334,8 @@ def test_foreign_files_are_left_alone(made_once, tmp_path):
     with pytest.raises(ValueError, match="is not of a comparison"):
         write_comparison(made_once, tmp_path / "out")
     assert (tmp_path / "out" / "compare.html").read_text() == "mine"
+    with pytest.raises(ValueError, match="is a file; --out names a folder"):
+        write_comparison(made_once, tmp_path / "out" / "compare.html")
 
 
 def test_many_rows_are_quick(tmp_path):

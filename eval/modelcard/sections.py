@@ -1,19 +1,10 @@
-"""A model card: what the models of a run are for, what they are worth, and what they must not do.
-
-    card(Run.at(folder), metrics).markdown()
-    write_card(run, metrics)                   RUN/report/modelcard.md
-
-After Mitchell et al., FAT* 2019. Every number is one of metrics.json, a manifest, run.json or the
-files beside the weights; what no file says is "undefined".
-"""
+"""The sections of a card that are made from files; what no file says is "undefined"."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from data_sharding.schema import CLASSES, write_atomic
+from data_sharding.schema import CLASSES
 from eval import wording
 from eval.checklists.answers.method import (
     initialisation,
@@ -27,112 +18,12 @@ from eval.checklists.evidence import Evidence, Missing, said
 from eval.cohort import Metrics, ModelMetrics
 from eval.estimate import Estimate
 from eval.gates import PAIR
-from eval.runs import Run, is_tuning
-
-INTENDED = (
-    "To point out, among people who have a chest radiograph anyway, those to whom bone "
-    "densitometry (DXA) may be worth offering. Its answer is a probability of low bone mass, and a "
-    "flag where that reaches the frozen threshold.",
-    "For research by people who can read the intervals below. It is not a medical device.",
-)
-FORBIDDEN = (
-    "to diagnose osteoporosis or low bone mass, or to treat anybody",
-    "to decide that somebody needs no DXA: a probability below the threshold rules nothing out",
-    "to give a T-score, a bone density or a risk of fracture",
-    "on pictures of another kind, view or preparation than those it was trained on",
-    "on people unlike those it was judged on: ages, sexes, devices and hospitals not listed below",
-    "to prefer one person over another for insurance, work or anything but their own care",
-)
+from eval.modelcard.shapes import Figure, Section, Table
+from eval.runs import is_tuning
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A cell that is an estimate, and the digits it is printed with."""
-
-    estimate: Estimate
-    digits: int = 3
-
-    def __str__(self) -> str:
-        return self.estimate.text(self.digits).replace("-", "−")
-
-
-@dataclass(frozen=True)
-class Table:
-    """Lines of cells under a head, all of one width."""
-
-    head: tuple[str, ...]
-    lines: tuple[tuple[str | Figure, ...], ...]
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading with sentences, a list, facts by name and a table, each of which may be empty."""
-
-    title: str
-    sentences: tuple[str, ...] = ()
-    points: tuple[str, ...] = ()
-    facts: tuple[tuple[str, str], ...] = ()
-    table: Table | None = None
-
-
-@dataclass(frozen=True)
-class Card:
-    """The card of one run."""
-
-    name: str
-    sections: tuple[Section, ...]
-
-    def markdown(self) -> str:
-        """The card as Markdown, with a line at the end."""
-        lines = [f"# Model card: {_escape(self.name)}", ""]
-        for s in self.sections:
-            lines += [f"## {s.title}", ""]
-            lines += [line for text in s.sentences for line in (_escape(text), "")]
-            lines += [*(f"- {_escape(p)}" for p in s.points), *[""] * bool(s.points)]
-            lines += [
-                *(f"- {_escape(k)}: `{_escape(v)}`" for k, v in s.facts),
-                *[""] * bool(s.facts),
-            ]
-            if s.table is not None:
-                rows = (s.table.head, ("---",) * len(s.table.head), *s.table.lines)
-                lines += [
-                    f"| {' | '.join(_escape(str(cell)) for cell in row)} |" for row in rows
-                ] + [""]
-        return "\n".join(lines)
-
-
-def card(run: Run, metrics: Sequence[Metrics]) -> Card:
-    """The card, from the run's files and its metrics (all cohorts)."""
-    evidence = Evidence(run)
-    try:
-        name = str(evidence.facts().get("run_id") or "a run without a name")
-    except Missing:
-        name = "a run without a name"
-    return Card(
-        name,
-        (
-            Section("Intended use", INTENDED),
-            Section("It must not be used", points=FORBIDDEN),
-            _model(evidence),
-            _data(evidence),
-            _worth(metrics),
-            _operating(evidence, metrics),
-            _groups(metrics),
-            Section("Limitations", points=(*_found(evidence, metrics), *wording.LIMITATIONS)),
-            _hashes(evidence, metrics),
-        ),
-    )
-
-
-def write_card(run: Run, metrics: Sequence[Metrics]) -> Path:
-    """Write RUN/report/modelcard.md and return it."""
-    path = run.folder / "report" / "modelcard.md"
-    path.parent.mkdir(exist_ok=True)
-    write_atomic(path, card(run, metrics).markdown())
-    return path
-
-
-def _model(e: Evidence) -> Section:
+def models(e: Evidence) -> Section:
+    """Architecture, start, training and software."""
     each = {"": model, "start": initialisation, "training": training, "software": software}
     return Section("Model", points=tuple(_answers(e, each)))
 
@@ -149,7 +40,8 @@ def _answers(e: Evidence, functions: dict[str, Callable[[Evidence], str]]) -> li
     return found
 
 
-def _data(e: Evidence) -> Section:
+def data(e: Evidence) -> Section:
+    """The packed datasets with their manifests."""
     try:
         datasets = e.datasets()
     except Missing as why:
@@ -166,7 +58,8 @@ def _data(e: Evidence) -> Section:
     return Section("Data", table=Table(("Dataset", "Role", "Label policy", "Pictures"), lines))
 
 
-def _worth(metrics: Sequence[Metrics]) -> Section:
+def worth(metrics: Sequence[Metrics]) -> Section:
+    """Every model on every cohort, with intervals."""
     columns = {
         "Prevalence": "prevalence",
         "AUROC": "auroc",
@@ -196,7 +89,8 @@ def _worth(metrics: Sequence[Metrics]) -> Section:
     return Section("Performance", (level,), table=Table(head, lines))
 
 
-def _operating(e: Evidence, metrics: Sequence[Metrics]) -> Section:
+def operating(e: Evidence, metrics: Sequence[Metrics]) -> Section:
+    """Thresholds, temperatures and calibration."""
     points = _answers(e, {"threshold": output, "calibration": updating})
     lines = tuple(
         (
@@ -217,7 +111,8 @@ def _operating(e: Evidence, metrics: Sequence[Metrics]) -> Section:
     )
 
 
-def _groups(metrics: Sequence[Metrics]) -> Section:
+def groups(metrics: Sequence[Metrics]) -> Section:
+    """Groups of one characteristic in the cohort that the report leads with."""
     best = wording.headline(metrics)
     if best is None:
         return Section("Subgroups", ("undefined: no cohort outside tuning has a reference",))
@@ -242,7 +137,7 @@ def _groups(metrics: Sequence[Metrics]) -> Section:
     return Section("Subgroups and gaps", text, table=Table(head, tuple(lines)))
 
 
-def _found(e: Evidence, metrics: Sequence[Metrics]) -> list[str]:
+def limits(e: Evidence, metrics: Sequence[Metrics]) -> list[str]:
     """Limitations that the files themselves show."""
     found = []
     if not any("external" in m.cohort and m.models for m in metrics):
@@ -278,7 +173,8 @@ def _is_off(slope: Estimate) -> bool:
     return slope.low is not None and slope.high is not None and not slope.low <= 1 <= slope.high
 
 
-def _hashes(e: Evidence, metrics: Sequence[Metrics]) -> Section:
+def hashes(e: Evidence, metrics: Sequence[Metrics]) -> Section:
+    """What weights, data and predictions can be told by."""
     facts = []
     try:
         facts += [(f"weights of the {n}, SHA-256", e.hashed_weights(n)) for n in e.models()]
@@ -294,10 +190,3 @@ def _hashes(e: Evidence, metrics: Sequence[Metrics]) -> Section:
 
 def _name(m: Metrics) -> str:
     return f"{m.cohort} (chose the threshold: optimistic)" if is_tuning(m.cohort) else m.cohort
-
-
-def _escape(text: str) -> str:
-    """Nothing of the text acts as Markdown or HTML."""
-    for sign in "\\|<>*_`":
-        text = text.replace(sign, f"\\{sign}")
-    return " ".join(text.split())

@@ -1,0 +1,71 @@
+"""A model card: what the models of a run are for, what they are worth, and what they must not do.
+
+    card(Run.at(folder), metrics).markdown()
+    write_card(run, metrics)                   RUN/report/modelcard.md
+
+After Mitchell et al., FAT* 2019. Every number is one of metrics.json, a manifest, run.json or the
+files beside the weights; what no file says is "undefined".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from data_sharding.schema import write_atomic
+from eval import wording
+from eval.checklists.evidence import Evidence, Missing
+from eval.cohort import Metrics
+from eval.modelcard import sections
+from eval.modelcard.shapes import Card, Figure, Section, Table
+from eval.runs import Run
+
+__all__ = ["FORBIDDEN", "INTENDED", "Card", "Figure", "Section", "Table", "card", "write_card"]
+
+INTENDED = (
+    "To point out, among people who have a chest radiograph anyway, those to whom bone "
+    "densitometry (DXA) may be worth offering. Its answer is a probability of low bone mass, and a "
+    "flag where that reaches the frozen threshold.",
+    "For research by people who can read the intervals below. It is not a medical device.",
+)
+FORBIDDEN = (
+    "to diagnose osteoporosis or low bone mass, or to treat anybody",
+    "to decide that somebody needs no DXA: a probability below the threshold rules nothing out",
+    "to give a T-score, a bone density or a risk of fracture",
+    "on pictures of another kind, view or preparation than those it was trained on",
+    "on people unlike those it was judged on: ages, sexes, devices and hospitals not listed below",
+    "to prefer one person over another for insurance, work or anything but their own care",
+)
+
+
+def card(run: Run, metrics: Sequence[Metrics]) -> Card:
+    """The card, from the run's files and its metrics (all cohorts)."""
+    evidence = Evidence(run)
+    try:
+        name = str(evidence.facts().get("run_id") or "a run without a name")
+    except Missing:
+        name = "a run without a name"
+    return Card(
+        name,
+        (
+            Section("Intended use", INTENDED),
+            Section("It must not be used", points=FORBIDDEN),
+            sections.models(evidence),
+            sections.data(evidence),
+            sections.worth(metrics),
+            sections.operating(evidence, metrics),
+            sections.groups(metrics),
+            Section(
+                "Limitations", points=(*sections.limits(evidence, metrics), *wording.LIMITATIONS)
+            ),
+            sections.hashes(evidence, metrics),
+        ),
+    )
+
+
+def write_card(run: Run, metrics: Sequence[Metrics]) -> Path:
+    """Write RUN/report/modelcard.md and return it."""
+    path = run.folder / "report" / "modelcard.md"
+    path.parent.mkdir(exist_ok=True)
+    write_atomic(path, card(run, metrics).markdown())
+    return path

@@ -31,6 +31,7 @@ from eval.reliability import Calibration, calibration
 from eval.runs import is_tuning
 from eval.spectrum import Spectrum, spectrum
 from eval.subgroups import (
+    Levels,
     Rule,
     SeverityBand,
     Subgroup,
@@ -128,12 +129,12 @@ def evaluate_cohort(
     splits = levels(frame)
     away = kept_back([s.where(labelled) for s in splits], column[labelled], rule.least)
     rule = replace(rule, kept_back=away)
-    models, paired = [], {}
+    models, paired, external = [], {}, not is_tuning(cohort)
     for name in _teacher_first(frame["model"].unique()):
         assert draws is not None
         of_model = (frame["model"] == name).to_numpy()
         used = of_model & labelled
-        rows = frame[used]
+        rows, of_rows = frame[used], {s.name: s.where(used) for s in splits}
         cases = Cases(
             column[used],
             rows["label"].to_numpy(np.int64),
@@ -143,23 +144,7 @@ def evaluate_cohort(
             settings.proportions,
             settings.confidence,
         )
-        of_rows = {s.name: s.where(used) for s in splits}
-        groups, comparisons = subgroups(tuple(of_rows.values()), cases, rule)
-        models.append(
-            ModelMetrics(
-                model=name,
-                threshold=cases.threshold,
-                unlabelled=int((of_model & ~labelled).sum()),
-                overall=performance(cases),
-                calibration=calibration(cases, external=not is_tuning(cohort)),
-                subgroups=groups,
-                comparisons=comparisons,
-                severities=by_severity(of_rows["severity"], cases, rule),
-                decision=decision_curve(cases),
-                confounding=probe(rows, settings) if len(rows) else None,
-                fracture=fracture_metrics(frame[of_model], settings),
-            )
-        )
+        models.append(_model(frame[of_model], cases, of_rows, rule, settings, external))
         paired[name] = (rows["key"].tolist(), cases)
     metrics = Metrics(
         cohort=cohort,
@@ -173,6 +158,32 @@ def evaluate_cohort(
     )
     check_coherent(metrics, f"{cohort}: a fault of OsteoRay, please report it")
     return metrics
+
+
+def _model(
+    rows: Frame,
+    cases: Cases,
+    splits: dict[str, Levels],
+    rule: Rule,
+    settings: Settings,
+    external: bool,
+) -> ModelMetrics:
+    """One model: all its rows, and those with a label as `cases` and `splits`."""
+    labelled = rows[rows["label"].notna()]
+    groups, comparisons = subgroups(tuple(splits.values()), cases, rule)
+    return ModelMetrics(
+        model=str(rows["model"].iloc[0]),
+        threshold=cases.threshold,
+        unlabelled=len(rows) - len(labelled),
+        overall=performance(cases),
+        calibration=calibration(cases, external=external),
+        subgroups=groups,
+        comparisons=comparisons,
+        severities=by_severity(splits["severity"], cases, rule),
+        decision=decision_curve(cases),
+        confounding=probe(labelled, settings) if len(labelled) else None,
+        fracture=fracture_metrics(rows, settings),
+    )
 
 
 def check_coherent(metrics: Metrics, what: str) -> None:

@@ -81,8 +81,8 @@ class Atlas:
             ValueError: not a phantom's world; or the pack was made with a key that is neither in
                 the world's folder nor in the pack's private one.
         """
-        folder = world.parent if world.name == "world.json" else world
-        said = _settings(folder / "world.json")
+        path = world / "world.json" if world.is_dir() else world
+        folder, said = path.parent, _settings(path)
         manifest = Manifest.load(pack)
         hide = _pseudonyms(folder, pack, manifest)
         self._shown = {

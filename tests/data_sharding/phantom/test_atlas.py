@@ -103,5 +103,5 @@ def test_what_is_no_world_is_said_in_one_line(packs, tmp_path, text):
     with pytest.raises(ValueError, match=r"^world\.json: not of a phantom world: .+") as said:
         Atlas(tmp_path, packs / "asan")
     assert "\n" not in str(said.value)
-    with pytest.raises(ValueError, match=r"^world\.json: not of a phantom world: No such file"):
+    with pytest.raises(ValueError, match=r"^nowhere: not of a phantom world: No such file"):
         Atlas(tmp_path / "nowhere", packs / "asan")

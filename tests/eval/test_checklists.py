@@ -219,6 +219,13 @@ def test_a_threshold_other_than_the_frozen_one_is_told(complete):
     assert "Judged at another threshold: asan-test, student; north-external, student" in text
 
 
+def test_only_pictures_count_as_poor_input(complete):
+    text = said(complete, "TRIPOD+AI", "27a")
+    assert "asan: 3 files or pictures refused (lateral view 3)." in text
+    assert "the patient was excluded" not in said(complete, "CLAIM 2024", "8")
+    assert "too young 20" in said(complete, "CLAIM 2024", "8")
+
+
 def test_an_empty_run_is_the_authors(tmp_path):
     assert answers(tmp_path) == {}
     assert of(tmp_path, "CLAIM 2024", "23").why == "run.json: not there"

@@ -80,8 +80,8 @@ def pack(
             FlowStep(
                 step="radiographs to samples",
                 unit="image",
-                n_in=45,
-                excluded={"not_selected": 15},
+                n_in=52,
+                excluded={"not_selected": 15, "patient_excluded": 4, "lateral_view": 3},
                 n_out=30,
             ),
         ),

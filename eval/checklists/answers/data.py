@@ -5,6 +5,10 @@ from __future__ import annotations
 from eval.checklists.answers.words import count, joined, number, reasons, stated
 from eval.checklists.evidence import Dataset, Evidence, Missing
 
+#: Reasons that lie in the patient or in a choice, and not in the picture that came in.
+NOT_THE_PICTURE = {"patient_excluded", "not_selected", "finding", "not_in_metadata", "undated"}
+NOT_THE_PICTURE |= {"under_age", "over_age", "age_unknown", "age_implausible"}
+
 
 def sources(e: Evidence) -> str:
     """Names, roles and sizes of the packed datasets."""
@@ -32,7 +36,9 @@ def eligibility(e: Evidence) -> str:
         ]
         if views := settings.get("views"):
             rules.insert(0, f"views {', '.join(map(str, views))}")
-        out = f"left out: {reasons(_excluded(d, 'patient', 'image', 'file')) or 'nobody'}"
+        excluded = _excluded(d, "patient", "image", "file")
+        excluded.pop("patient_excluded", None)  # pictures of those who are counted already
+        out = f"left out: {reasons(excluded) or 'nobody'}"
         parts.append(f"{d.name}: {'; '.join([*rules, out])}")
     return joined(parts)
 
@@ -78,7 +84,7 @@ def assignment(e: Evidence) -> str:
         splits = ", ".join(f"{name} {n:,}" for name, n in d.splits.items())
         asked = d.manifest.settings.get("fractions")
         how = ""
-        if isinstance(asked, dict):
+        if isinstance(asked, dict) and set(d.splits) <= set(asked):
             shares = ", ".join(f"{k} {number(v)}" for k, v in asked.items())
             how = f" (asked for {shares}; seed {number(d.manifest.settings.get('seed'))})"
         parts.append(f"{d.name}: {splits}{how}")
@@ -119,7 +125,8 @@ def poor_input(e: Evidence) -> str:
     """What was refused as unreadable or unfit while packing; the same rules act in use."""
     parts = []
     for d in e.datasets(ledger=True):
-        refused = _excluded(d, "file", "image")
+        found = _excluded(d, "file", "image")
+        refused = {r: n for r, n in found.items() if r not in NOT_THE_PICTURE}
         said = reasons(refused) or "nothing refused"
         parts.append(f"{d.name}: {sum(refused.values()):,} files or pictures refused ({said})")
     return joined(["Input that cannot be treated alike is refused with a reason", *parts])

@@ -15,6 +15,8 @@ NAMES = {
     "ppv": "PPV",
     "npv": "NPV",
     "f1": "F1",
+    "mcc": "Matthews correlation",
+    "youden": "Youden's index",
     "brier_binary": "Brier score",
     "ece_positive_class": "expected calibration error",
     "in_the_large": "calibration in the large",

@@ -4,7 +4,7 @@
 
 Two models on 50,000 pictures a cohort, with site, vendor, body and severity, so that all subgroups
 are there. No side by side: the aim is 2 minutes for the whole on two cores. Cohorts are computed in
-threads, so seconds are the wall's.
+threads, so seconds are the wall's; beside them stand those that all processors spent.
 """
 
 from __future__ import annotations
@@ -52,24 +52,38 @@ def predictions(cohort: str, seed: int, n: int = PICTURES) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+class Clock:
+    """Seconds since it was made, on the wall and of this process on all its processors."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter(), time.process_time()
+
+    def wall(self) -> float:
+        return time.perf_counter() - self.began[0]
+
+    def since(self) -> str:
+        processors = time.process_time() - self.began[1]
+        return f"{number(self.wall())} s ({number(processors)} s of processors)"
+
+
 def run(folder: Path) -> list[Row]:
     """Once from nothing to metrics.json, then the report of them."""
     write_cohorts(folder, 1, 400)
     evaluate_run(folder)  # what is compiled on first use is not part of it
     write_cohorts(folder, COHORTS, PICTURES)
-    start = time.perf_counter()
+    start = Clock()
     evaluate_run(folder)
-    evaluated = time.perf_counter()
+    evaluated = start.since()
     write_report(folder, explain=False)
-    done = time.perf_counter()
+    wall, done = start.wall(), start.since()
     what = f"{COHORTS} cohorts of {2 * PICTURES:,} predictions"
     return [
-        Row(f"{what} to metrics.json", f"{number(evaluated - start)} s", "-", "-"),
+        Row(f"{what} to metrics.json", evaluated, "-", "-"),
         Row(
             f"{what} to a finished report",
-            f"{number(done - start)} s",
+            done,
             f"aim {AIM} s",
-            number(AIM / (done - start)),
+            number(AIM / wall),
         ),
     ]
 

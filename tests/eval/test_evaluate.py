@@ -24,8 +24,10 @@ def test_metrics_are_left_alone_until_predictions_change(run, make_cohort, save_
 
 
 def test_tuning_cohorts_come_last(run):
-    names = [m.cohort for m in evaluate_run(run)]
-    assert names == ["asan-test", "north-external", "asan-tune"]
+    found = evaluate_run(run)
+    assert [m.cohort for m in found] == ["asan-test", "north-external", "asan-tune"]
+    # temperature was chosen on the last, which Hosmer and Lemeshow's test is to know
+    assert [m.models[0].calibration.external for m in found] == [True, True, False]
 
 
 def test_a_broken_cohort_is_named_and_the_others_are_written(run):

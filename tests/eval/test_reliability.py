@@ -69,3 +69,20 @@ def test_undefined_slope_says_why(p, y, reason):
 def test_certain_and_wrong_stays_finite():
     found = calibration(cases([0.0, 1.0, 0.0, 1.0, 0.5], [1, 0, 0, 1, 1]))
     assert np.isfinite(found.in_the_large.value)
+
+
+def test_external_data_have_as_many_degrees_of_freedom_as_groups():
+    outside, inside = (calibration(drawn(), external) for external in (True, False))
+    assert outside.hosmer_lemeshow.chi2 == inside.hosmer_lemeshow.chi2
+    assert (outside.hosmer_lemeshow.df, inside.hosmer_lemeshow.df) == (10, 8)
+    assert (outside.external, inside.external) == (True, False)
+    assert outside.hosmer_lemeshow.p > 0.01
+
+
+def test_distances_are_small_where_probabilities_are_honest():
+    honest, shifted = calibration(drawn()), calibration(drawn(shift=0.8))
+    assert 0 < honest.e50.value <= honest.e90.value <= honest.emax.value
+    assert honest.ici.value < 0.03 < 0.08 < shifted.ici.value
+    assert shifted.hosmer_lemeshow.p < 1e-6
+    assert shifted.intercept.value == pytest.approx(0.8, abs=0.15)
+    assert "one class only" in calibration(cases([0.4, 0.6], [1, 1])).ici.undefined

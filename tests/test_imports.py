@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,17 @@ def test_nothing_unpickles_and_nothing_loads_code_from_data():
         text = path.read_text()
         for word in ("pickle.load", "torch.load(", "allow_pickle=True", "yaml.load(", 'eval("'):
             assert word not in text, f"{path}: {word}"
+
+
+def test_what_is_installed_is_what_there_is():
+    setup = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {p.parent.relative_to(ROOT) for p in FILES if p.name == "__init__.py"}
+    assert sorted(setup["packages"]) == sorted(f.as_posix().replace("/", ".") for f in folders)
+    beside = {
+        p for f in ("eval", "training", "data_sharding", "tuning") for p in (ROOT / f).rglob("*")
+    }
+    data = {p for p in beside if p.is_file() and p.suffix in {".j2", ".css", ".json"}}
+    named = {
+        p for f, globs in setup["package-data"].items() for g in globs for p in (ROOT / f).glob(g)
+    }
+    assert data <= named, sorted(str(p) for p in data - named)

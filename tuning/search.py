@@ -131,26 +131,29 @@ def one_trial(sweep: Sweep, study: Study, place: str) -> None:
         return
     trial.set_user_attr("seconds", round(time.monotonic() - started, 1))
     study.tell(trial, value)
-    say(f"trial {trial.number}: tune AUROC {value:.4f}")
+    say(f"trial {trial.number}: tune score {value:.4f}")
 
 
 def objective(run: Path) -> float:
-    """The student's AUROC on the tune split after its last epoch.
+    """The student's AUROC on the tune split after its last epoch, or a survival model's C.
 
-    Read from ``student/metrics.jsonl`` and from nowhere else: ``cohorts/``, where the test split
-    and the external sites are, must stay unknown to the search, or their numbers mean nothing.
+    Read from the stage's ``metrics.jsonl`` and from nowhere else: ``cohorts/``, where the test
+    split and the external sites are, must stay unknown to the search, or their numbers mean
+    nothing.
     The last epoch and not the best: the best of many noisy epochs is luckier, not better.
 
     Raises:
         ValueError: there is no such number, because the tune split has one class or a logit was
             not finite.
     """
-    path = run / "student" / "metrics.jsonl"
+    survival = (run / "fracture").is_dir()
+    stage, measure = ("fracture", "tune/c") if survival else ("student", "tune/auroc")
+    path = run / stage / "metrics.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
-    score = json.loads(lines[-1]).get("tune/auroc") if lines else None
+    score = json.loads(lines[-1]).get(measure) if lines else None
     if score is None or not math.isfinite(score):
         raise ValueError(
-            f"{path}: no tune/auroc in its last record: the training diverged (lower the learning "
+            f"{path}: no {measure} in its last record: the training diverged (lower the learning "
             "rate), or the tune split has one class only (pack more patients)"
         )
     return float(score)

@@ -52,7 +52,22 @@ def ospenscreen(trial: BaseTrial, config: Config, fixed: Collection[str]) -> Val
     return values
 
 
-SPACES: dict[str, Space] = {"ospenscreen": ospenscreen}
+def fracture(trial: BaseTrial, config: Config, fixed: Collection[str]) -> Values:
+    """Optimisation of the one stage: a tenth to ten times the recipe's learning rate, weight decay
+    1e-3 to .3 (both log-uniform).
+    """
+    values: Values = {}
+    lr = setting(config, "fracture.lr")
+    ranges = {"fracture.lr": (lr / 10, lr * 10), "fracture.weight_decay": (1e-3, 0.3)}
+    for name, (low, high) in ranges.items():
+        if name not in fixed:
+            own = setting(config, name)
+            low, high = min(low, own), max(high, own)
+            values[name] = trial.suggest_float(name, low, high, log=low > 0)
+    return values
+
+
+SPACES: dict[str, Space] = {"ospenscreen": ospenscreen, "fracture": fracture}
 
 
 def space_of(recipe: str) -> Space:
@@ -73,7 +88,7 @@ def setting(config: Config, name: str) -> float:
 
 def own_values(config: Config) -> Values:
     """Every number among the recipe's settings that a space might draw, by name."""
-    tree = config.model_dump(mode="json", include={"teacher", "student", "pseudo"})
+    tree = config.model_dump(mode="json", include={*config.models, "pseudo"})
     return {
         f"{section}.{key}": float(value)
         for section, settings in tree.items()

@@ -183,9 +183,12 @@ class Face2Bone(nn.Module):
             self.facenet.eval()
         return self
 
-    @torch.no_grad()
     def embed(self, face_B3hw: torch.Tensor) -> torch.Tensor:
-        """FaceNet's embeddings [B, 512] of standardised crops; may be kept and given instead."""
+        """FaceNet's embeddings [B, 512] of standardised crops; may be kept and given instead.
+
+        They hold on to nothing, for no weight of FaceNet's learns, unless the crop itself asks for
+        its gradient, as an explanation does.
+        """
         assert self.facenet is not None, "a face branch"
         return self.facenet(face_B3hw)
 

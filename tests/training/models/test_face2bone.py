@@ -195,6 +195,13 @@ def test_a_crop_is_its_embedding(faced):
     assert not faced.embed(crop).requires_grad
 
 
+def test_a_crop_can_be_explained(faced):
+    crop = pictures(1, 80).requires_grad_()
+    faced(pictures(1), crop)[0, 0].backward()
+    assert crop.grad.abs().max() > 0
+    faced.zero_grad()
+
+
 def test_facenet_stays_frozen_while_the_rest_learns():
     model = made(**FACE).train()
     before = {k: v.clone() for k, v in model.facenet.state_dict().items()}

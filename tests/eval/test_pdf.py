@@ -1,7 +1,9 @@
 """The PDF: the page on paper, the same bytes, nothing fetched; and one line where there is none."""
 
 import base64
+import os
 import re
+import subprocess
 import sys
 import time
 import zlib
@@ -97,3 +99,14 @@ def test_the_report_has_one_beside_it_and_without_the_library_a_line_says_why(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("no report.pdf: ")
     assert "plutoprint" in line
+
+
+def test_a_machine_without_fonts_prints_letters_all_the_same(tmp_path):
+    (tmp_path / "fonts.conf").write_text(f"<fontconfig><dir>{tmp_path}</dir></fontconfig>")
+    page = "<body style='font-family: Helvetica, \"DejaVu Sans\"'>Low bone mass</body>"
+    code = f"import sys; from eval.pdf import pdf; sys.stdout.buffer.write(pdf({page!r}))"
+    there = {"FONTCONFIG_FILE": str(tmp_path / "fonts.conf"), "FONTCONFIG_PATH": str(tmp_path)}
+    made = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | there, capture_output=True, check=True
+    ).stdout
+    assert b"DejaVuSans" in streams(made)

@@ -273,7 +273,8 @@ def test_blocks_put_together_by_the_model_are_the_same(attending, target):
 def test_the_grid_model_of_training_is_explained_block_by_block():
     """Its own layer, its own grid; a bump of one channel in one tile gives that tile's weight."""
     torch.manual_seed(9)
-    model = build(Model(name="grid_transformer_smoke", pretrained="none"), load=False).eval().double()
+    model = build(Model(name="grid_transformer_smoke", pretrained="none"), load=False)
+    model = model.eval().double()
     n = model.grid.grid
     images = torch.randn(1, 1, 32 * n, 32 * n, dtype=torch.float64)
     layer = cam_layer(model)

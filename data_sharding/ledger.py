@@ -91,8 +91,13 @@ class Ledger:
         n_out: int,
         excluded: Iterable[Exclusion] = (),
         summarised: Mapping[str, int] | None = None,
+        after: str = "",
     ) -> None:
-        """Enter one step. `summarised` are exclusions counted only, with no row of their own."""
+        """Enter one step.
+
+        `summarised` are exclusions counted only, with no row of their own. `after` names a step of
+        before that it goes on from, and next to which it stands in the flow.
+        """
         rows = sorted(excluded, key=lambda e: (_natural(e.item), e.patient, e.reason))
         counts = Counter(row.reason for row in rows)
         counts.update(summarised or {})
@@ -103,7 +108,9 @@ class Ledger:
             f"{step}: {before[-1].n_out} came, not {n_in}"
         )
         counted = {reason: counts[reason] for reason in sorted(counts) if counts[reason]}
-        self.flow.append(FlowStep(step=step, unit=unit, n_in=n_in, excluded=counted, n_out=n_out))
+        box = FlowStep(step=step, unit=unit, n_in=n_in, excluded=counted, n_out=n_out)
+        names = [b.step for b in self.flow]
+        self.flow.insert(names.index(after) + 1 if after else len(names), box)
         self.rows.extend((step, unit, row) for row in rows)
 
     def to_csv(self, pseudonym: Callable[[str, str], str]) -> str:

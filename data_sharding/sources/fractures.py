@@ -154,7 +154,7 @@ def account(followed: Mapping[str, Seen], days: Mapping[str, date], ledger: Ledg
         if isinstance(found, Refused):
             out.append(Exclusion(item, patient, found.reason, f"{item}, {found.evidence}"))
     n = len(followed)
-    ledger.step("followed patients to samples", "row", n, n - len(out), out)
+    ledger.step("followed patients to samples", "row", n, n - len(out), out, after=f"{NAME} rows")
     _note_unfollowed(followed, days, ledger)
 
 

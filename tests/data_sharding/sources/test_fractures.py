@@ -151,6 +151,7 @@ def test_whoever_has_no_follow_up_is_in_the_ledger(followed):
     _, out = followed
     manifest = Manifest.load(out)
     rows, samples = (box for box in manifest.flow if box.step.startswith(("fractures", "followed")))
+    assert manifest.flow.index(samples) == manifest.flow.index(rows) + 1  # not next to pictures
     assert (rows.n_in, rows.n_out, rows.excluded) == (36, 35, {"bad_value": 1})
     assert (samples.n_in, samples.n_out) == (35, 32)
     assert samples.excluded == {

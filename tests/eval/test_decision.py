@@ -1,5 +1,8 @@
 """Decision curves by counting, exact decimals, their coverage; NRI and IDI against R's Hmisc."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -52,6 +55,15 @@ def test_the_interval_covers():
     found = [net_benefit(y[i : i + 400], p[i : i + 400], [0.3]) for i in range(0, 400_000, 400)]
     inside = np.mean([f.low[0] <= truth <= f.high[0] for f in found])
     assert 0.935 <= inside <= 0.965
+
+
+@pytest.mark.parametrize("kind", ["distinct", "tied"])
+def test_agrees_with_dcurves(reference, kind):
+    made = json.loads((Path(__file__).parent / "reference" / "net_benefit.json").read_text())
+    given = reference[kind]["input"]
+    found = net_benefit(given["y"], given["a"], made["thresholds"])
+    np.testing.assert_allclose(found.net_benefit, made[kind]["p"], atol=1e-10, rtol=0)
+    np.testing.assert_allclose(found.treat_all, made[kind]["all"], atol=1e-10, rtol=0)
 
 
 @pytest.mark.parametrize("kind", ["distinct", "tied"])

@@ -137,6 +137,8 @@ def pack(
     if paired:
         settings |= {"window_days": rules.window(name), "study": rules.study}
         settings |= {"assume_view": assume_view.upper()}
+        if (site / fractures.NAME).is_file():
+            settings |= {"followup": fractures.FOLLOWUP}
     private = private_folder(out)
     pseudonym = Pseudonyms(load_key(private, key_file), name)
     inputs = {
@@ -158,7 +160,7 @@ def pack(
         with closing(_crew(workers, on_ray)) as crew:
             if paired:
                 gathered = gather_paired(
-                    site, folder, judge, rules, name, assume_view, crew, ledger, echo
+                    site, folder, judge, rules, name, assume_view, pseudonym, crew, ledger, echo
                 )
             else:
                 gathered = gather_public(site, found, normal, ledger)

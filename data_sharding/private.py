@@ -34,6 +34,14 @@ class Pseudonyms:
         """`day` moved back by the patient's own number of days, 1 to 3,650: intervals stay."""
         return day - timedelta(days=1 + int(self("shift", patient), 16) % 3650)
 
+    def sooner(self, patient: str) -> int:
+        """By how many days the patient's follow-up ends sooner in a dataset, 1 to 365.
+
+        A registry has one closing day for all: without it, that day minus the days of follow-up
+        is the real day of a picture.
+        """
+        return 1 + int(self("follow-up", patient), 16) % 365
+
     def uid(self, uid: str) -> str:
         """A DICOM UID in place of `uid` (PS3.5 B.2: 2.25. and a 128-bit number); '' stays ''."""
         text = "\0".join(["osteoray/1", self._source, "uid", uid])

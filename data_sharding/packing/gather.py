@@ -13,8 +13,10 @@ from data_sharding.labels.policies import Policy, Rules
 from data_sharding.ledger import Ledger, NothingUsable
 from data_sharding.packing.parts import ScanPart, do, scanned
 from data_sharding.packing.pool import Crew, as_done, progress
+from data_sharding.private import Pseudonyms
 from data_sharding.sources import chexpert, nih
 from data_sharding.sources.faces import is_face_study, read_study
+from data_sharding.sources.fractures import cut
 from data_sharding.sources.paired import (
     Site,
     read_tables,
@@ -73,11 +75,15 @@ def gather_paired(
     rules: Rules,
     source: str,
     assume_view: str,
+    pseudonym: Pseudonyms,
     crew: Crew,
     ledger: Ledger,
     echo: Callable[[str], Any],
 ) -> Gathered:
-    """The cohort of a DXA-paired site: both tables, all headers, and the policy's rules."""
+    """The cohort of a DXA-paired site: its tables, all headers, and the policy's rules.
+
+    Follow-up is cut by each patient's keyed number of days (`fractures.cut`).
+    """
 
     def scan(files: list[Path], kind: Literal["dicom", "photo"]) -> list[Any]:
         parts = [
@@ -101,6 +107,9 @@ def gather_paired(
         facts = scan(files, "dicom")
         found = [(i, str(p), f) for i, p, f in zip(items, files, facts, strict=True)]
         take_radiographs(site, found, ledger)
+    site.followed = {
+        patient: cut(seen, pseudonym.sooner(patient)) for patient, seen in site.followed.items()
+    }
     return Gathered(dxa_cohort(site, policy, rules, ledger, source), site)
 
 

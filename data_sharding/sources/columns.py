@@ -160,12 +160,15 @@ CLINICAL = (
 FRACTURES = (
     _named("patient_id", "the DICOM Patient ID", "HOSP-0001"),
     Column(
-        *("last_seen", "last day on which a fracture would have been known", "YYYY-MM-DD"),
-        *("2021-05-04", (Rule("bad_date", _dated),)),
+        "last_seen",
+        "last day on which a fracture would have been known (samples: 1 to 365 days sooner)",
+        *("YYYY-MM-DD", "2021-05-04", (Rule("bad_date", _dated),)),
         required=True,
     ),
     Column(
-        *("fracture_date", "day of a fracture; empty: none up to last_seen", "YYYY-MM-DD"),
+        "fracture_date",
+        "day of a fracture; empty where there was none up to last_seen, no placeholder",
+        "YYYY-MM-DD",
         *("2018-02-11", (Rule("bad_date", _date_or_nothing),)),
         required=True,
     ),

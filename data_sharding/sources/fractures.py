@@ -8,13 +8,19 @@ The table is optional, a patient a row; a patient with several fractures has a r
 goes into a sample are whole days: from its picture to the first fracture, or to when the patient
 was last seen (death counts as last seen). A patient whose first fracture came before the picture
 or on its day has a prevalent fracture and no follow-up: such a picture may show it.
+
+A registry closes on one day, which no secret keeps: that day minus the days of follow-up would be
+the day of the picture. So each patient's observation ends sooner by their own keyed number of days
+(`Pseudonyms.sooner`, 1 to 365), whatever became of them; a fracture after that end is not known,
+its patient is censored there. The times that remain are true ones, and censoring says nothing of
+the outcome. For the same reason no evidence counts days from or to a day that many may share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from pathlib import Path
 
 from data_sharding.ledger import Exclusion, Ledger, Refused
@@ -23,6 +29,8 @@ from data_sharding.sources.tables import Row, Table, lines_of, parse_date, read_
 
 NAME = "fractures.csv"
 COLUMNS = names(FRACTURES)
+#: How follow-up is made of the table, as a manifest's settings have it.
+FOLLOWUP = "cut/1"
 
 
 @dataclass(frozen=True)
@@ -42,11 +50,18 @@ class FollowUp:
     days: int
 
 
+def cut(seen: Seen, days: int) -> Seen:
+    """As if the patient had been seen last `days` before they were: later fractures are unknown."""
+    end = seen.last_seen - timedelta(days=days)
+    known = seen.fracture if seen.fracture and seen.fracture <= end else None
+    return replace(seen, last_seen=end, fracture=known)
+
+
 def follow_up(seen: Seen, day: date) -> FollowUp | Refused:
     """From a picture's day on, or why there is none."""
     if seen.fracture and seen.fracture <= day:
         before = (day - seen.fracture).days
-        return Refused("prevalent_fracture", f"{before} days before the picture")
+        return Refused("prevalent_fracture", "no later than the picture", f"{before} days before")
     if seen.last_seen < day:
         early = (day - seen.last_seen).days
         return Refused("no_followup", f"last seen {early} days before the picture")
@@ -103,7 +118,7 @@ def _impossible(row: Row) -> Refused | None:
     assert last_seen is not None  # checked
     if fracture and fracture > last_seen:
         late = (fracture - last_seen).days
-        return Refused("bad_value", f"column fracture_date: {late} days after last_seen")
+        return Refused("bad_value", "column fracture_date: after last_seen", f"{late} days after")
     return None
 
 
@@ -140,7 +155,7 @@ def account(followed: Mapping[str, Seen], days: Mapping[str, date], ledger: Ledg
     """Enter what became of the followed patients: how many have a sample with follow-up.
 
     Args:
-        followed: of `read_fractures`.
+        followed: of `read_fractures`, cut.
         days: patient -> day of the picture that was packed.
         ledger: gets the step, and a note of the samples without a row in the table.
     """
@@ -152,7 +167,8 @@ def account(followed: Mapping[str, Seen], days: Mapping[str, date], ledger: Ledg
             continue
         found = follow_up(seen, days[patient])
         if isinstance(found, Refused):
-            out.append(Exclusion(item, patient, found.reason, f"{item}, {found.evidence}"))
+            evidence = f"{item}, {found.evidence}"
+            out.append(Exclusion(item, patient, found.reason, evidence, found.detail))
     n = len(followed)
     ledger.step("followed patients to samples", "row", n, n - len(out), out, after=f"{NAME} rows")
     _note_unfollowed(followed, days, ledger)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from scipy.stats import chisquare
 
 from data_sharding.ledger import Ledger, Refused
 from data_sharding.pack import pack
+from data_sharding.private import Pseudonyms, load_key
 from data_sharding.reader import ShardDataset
 from data_sharding.schema import Manifest, Sample, sha256_file
-from data_sharding.sources.fractures import FollowUp, Seen, follow_up, read_fractures
+from data_sharding.sources.fractures import FollowUp, Seen, cut, follow_up, read_fractures
 from data_sharding.sources.paired import site_files
 from tests.data_sharding.hand_made import make_site
 
 HEADER = "patient_id,last_seen,fracture_date\n"
 DAY = date(2020, 1, 1)  # of every picture of `make_site`
+CLOSING = date(2022, 1, 1)  # of its registry
 
 
 def read(tmp_path: Path, rows: str) -> tuple[dict[str, Seen], Ledger]:
@@ -52,6 +57,28 @@ def test_days_are_counted_from_the_picture(last, fracture, expected):
     seen = Seen(day(last), None if fracture is None else day(fracture), 2)
     found = follow_up(seen, DAY)
     assert (found.reason if isinstance(found, Refused) else found) == expected
+
+
+@pytest.mark.parametrize(
+    ("fracture", "days", "known"),
+    [(None, 5, None), (94, 5, 94), (95, 5, 95), (96, 5, None), (-7, 5, -7), (-7, 200, None)],
+)
+def test_a_cut_ends_observation_sooner_and_hides_what_came_later(fracture, days, known):
+    def day(n: int | None) -> date | None:
+        return None if n is None else DAY + timedelta(days=n)
+
+    seen = Seen(DAY + timedelta(days=100), day(fracture), 2)
+    assert cut(seen, days) == Seen(DAY + timedelta(days=100 - days), day(known), 2)
+
+
+def test_each_patient_is_cut_by_their_own_days_of_1_to_365():
+    ours, other = Pseudonyms(b"k" * 32, "asan"), Pseudonyms(b"l" * 32, "asan")
+    days = [ours.sooner(f"HOSP-{n:04d}") for n in range(4000)]
+    assert days == [ours.sooner(f"HOSP-{n:04d}") for n in range(4000)]
+    assert (min(days), max(days)) == (1, 365)
+    counts = np.bincount(days, minlength=366)[1:]
+    assert chisquare(counts).pvalue > 0.001
+    assert sum(d == other.sooner(f"HOSP-{n:04d}") for n, d in enumerate(days)) < 40
 
 
 def test_the_first_of_several_fractures_counts(tmp_path):
@@ -135,7 +162,6 @@ def test_a_pack_holds_days_and_no_dates(followed):
     broken = index[index["fracture"] == 1]
     assert broken["followup_days"].tolist() == [366]
     assert (index["fracture"] == 0).sum() == 31
-    assert set(index.loc[index["fracture"] == 0, "followup_days"]) == {731}
     assert index["fracture"].isna().sum() == len(index) - 32
     assert (index["fracture"].isna() == index["followup_days"].isna()).all()
     for i in range(len(data)):
@@ -145,6 +171,43 @@ def test_a_pack_holds_days_and_no_dates(followed):
     for path in out.rglob("*"):
         if path.is_file():
             assert b"2022-01-01" not in path.read_bytes(), path.name
+
+
+def test_follow_up_ends_by_the_patients_key(followed):
+    _, out = followed
+    hide = Pseudonyms(load_key(out.with_name("asan.private"), None), "asan")
+    index = ShardDataset(out).index
+    free = index[index["fracture"] == 0].set_index("patient")["followup_days"]
+    for n in range(4, 35):
+        name = f"HOSP-{n:04d}"
+        assert free[hide("patient", name)] == (CLOSING - DAY).days - hide.sooner(name)
+
+
+def test_the_closing_day_of_the_registry_gives_no_day_of_a_picture(followed):
+    """31 patients are followed up to one day, which everybody knows."""
+    _, out = followed
+    index = ShardDataset(out).index
+    free = index.loc[index["fracture"] == 0, "followup_days"]
+    guessed = [CLOSING - timedelta(days=int(days)) for days in free]
+    assert len(guessed) == 31
+    assert DAY not in guessed
+    assert len(set(guessed)) > 20
+    assert max(guessed) - min(guessed) > timedelta(days=180)
+
+
+def test_no_evidence_counts_days_from_the_tables_dates(followed):
+    _, out = followed
+    with (out / "ledger.csv").open() as f:
+        said = [r["evidence"] for r in csv.DictReader(f) if "fractures.csv" in r["evidence"]]
+    assert sorted(re.sub(r"\d+ days", "N days", e.partition(", ")[2]) for e in said) == [
+        "column fracture_date: after last_seen",
+        "last seen N days before the picture",
+        "no later than the picture",
+    ]
+    gone = next(e for e in said if "last seen" in e)  # counted after the cut
+    hide = Pseudonyms(load_key(out.with_name("asan.private"), None), "asan")
+    early = (DAY - date(2019, 6, 1)).days + hide.sooner("HOSP-0002")
+    assert f"last seen {early} days before" in gone
 
 
 def test_whoever_has_no_follow_up_is_in_the_ledger(followed):

@@ -25,6 +25,7 @@ class Quantity(Strict):
     known: int
     mean: float | None
     sd: float | None
+    kept_back: bool = False
 
 
 class Measure(Strict):
@@ -137,7 +138,7 @@ def baseline(
         low_bone_mass=int(sides[1].sum()),
         unlabelled=int(np.isnan(label).sum()),
         measures=tuple(
-            _measure(*name, values, sides)
+            _measure(*name, values, sides, least)
             for name, column in measures.items()
             if np.isfinite(values := column.to_numpy(float, na_value=np.nan)).any()
         ),
@@ -149,16 +150,23 @@ def baseline(
     )
 
 
-def _measure(name: str, unit: str, values: NDArray[np.float64], sides: Sides) -> Measure:
+def _measure(
+    name: str, unit: str, values: NDArray[np.float64], sides: Sides, least: int
+) -> Measure:
+    """Means of fewer than `least` are kept back, and those that such a one could be told from."""
     known = np.isfinite(values)
     each = [values[rows & known] for rows in sides]
+    rest = values[known & ~sides[0] & ~sides[1]]  # of nobody's column: everybody less the others
+    few = any(0 < part.size < least for part in (*each, rest))
+    away = Quantity(known=0, mean=None, sd=None, kept_back=True)
+    reason = f"kept back: fewer than {least} patients, or such a group could be told from it"
     return Measure(
         name=name,
         unit=unit,
-        everybody=quantity(values[known]),
-        normal=quantity(each[0]),
-        low_bone_mass=quantity(each[1]),
-        contrast=of_means(*each),
+        everybody=away if known.sum() < least else quantity(values[known]),
+        normal=away if few else quantity(each[0]),
+        low_bone_mass=away if few else quantity(each[1]),
+        contrast=Contrast(test="Welch t", undefined=reason) if few else of_means(*each),
     )
 
 

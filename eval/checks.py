@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from data_sharding.schema import SEVERITIES
+from eval.clinical.plausible import RANGES, UNITS, blank
 from eval.frames import Frame
 
 
@@ -26,6 +28,14 @@ def check_cohort(frame: Frame, cohort: str) -> None:
             f"{cohort}: {int(odd.sum())} labels are not 0, 1 or missing, such as of "
             f"{_some(frame.loc[odd, 'key'])}: labels must be 0, 1 (low bone mass) or empty"
         )
+    for fact, known in (("sex", ("F", "M")), ("severity", SEVERITIES)):
+        odd = frame[fact].notna() & (frame[fact] != "") & ~frame[fact].isin(known)
+        if odd.any():
+            raise ValueError(
+                f"{cohort}: column {fact} of {int(odd.sum())} rows says something else than "
+                f"{', '.join(known)}, such as {_some(frame.loc[odd, fact].unique())}: write it "
+                "like that, or leave it empty"
+            )
     _agree(frame, "key", "patient", cohort, "models disagree about the patient or the label of a")
     _agree(frame, "key", "label", cohort, "models disagree about the patient or the label of a")
     labelled = frame[frame["label"].notna()]
@@ -54,7 +64,30 @@ def threshold(rows: Frame, where: str) -> float | None:
         raise ValueError(f"{where}: {values.size} thresholds; a model has one, frozen on tuning")
     if values.size and not np.isfinite(values[0]):
         raise ValueError(f"{where}: the threshold is infinite: leave it empty if there is none")
+    if values.size and not 0 <= values[0] <= 1:
+        raise ValueError(
+            f"{where}: the threshold {values[0]:g} is outside [0, 1], where probabilities are: is "
+            "it of a logit?"
+        )
     return float(values[0]) if values.size else None
+
+
+def without_impossible(frame: Frame) -> tuple[Frame, list[str]]:
+    """Ages, heights and weights that no adult has, read as not known; and how many these were."""
+    found, columns = [], {}
+    people = ~frame.duplicated("patient")
+    for name in ("age", "height_cm", "weight_kg"):
+        values = frame[name].to_numpy(np.float64, na_value=np.nan)
+        columns[name] = blank(name, values)
+        odd = int((people & np.isfinite(values) & np.isnan(columns[name])).sum())
+        odd += int((people & np.isinf(values)).sum())
+        if odd:
+            low, high = RANGES[name]
+            found.append(
+                f"{name} of {odd} patient(s) is outside {low:g} to {high:g} {UNITS[name]}, and is "
+                "read as not known."
+            )
+    return frame.assign(**columns), found
 
 
 def notes(frame: Frame) -> list[str]:

@@ -18,7 +18,7 @@ from pydantic import Field
 from data_sharding.schema import Strict, check_predictions
 from eval.baseline import Baseline, baseline
 from eval.bootstrap import PatientDraws
-from eval.checks import check_cohort, notes, threshold
+from eval.checks import check_cohort, notes, threshold, without_impossible
 from eval.clinical.confounding import Confounding
 from eval.clinical.probe import probe
 from eval.compare import Difference, differences
@@ -122,6 +122,7 @@ def evaluate_cohort(
     settings = settings or Settings()
     frame: Frame = check_predictions(predictions, cohort)
     check_cohort(frame, cohort)
+    frame, odd = without_impossible(frame)
     patients, column = np.unique(frame["patient"].to_numpy(str), return_inverse=True)
     draws = PatientDraws.of(patients.size, settings.draws, settings.seed) if len(frame) else None
     labelled = frame["label"].notna().to_numpy()
@@ -154,7 +155,7 @@ def evaluate_cohort(
         spectrum=spectrum(frame, rule, settings.proportions, settings.confidence),
         models=tuple(models),
         differences=differences(paired),
-        notes=tuple(notes(frame)),
+        notes=(*notes(frame), *odd),
     )
     check_coherent(metrics, f"{cohort}: a fault of OsteoRay, please report it")
     return metrics

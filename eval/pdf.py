@@ -43,8 +43,9 @@ def pdf(html: str) -> bytes:
 
         def fetch_url(self, url: str) -> engine.ResourceData:
             if url.removeprefix("font:") in FONTS.values():
-                data = (_font_folder() / url.removeprefix("font:")).read_bytes()
-                return engine.ResourceData(data, "font/ttf")
+                # The engine reads it: memory of ours would be gone before its cache of fonts is.
+                url = (_font_folder() / url.removeprefix("font:")).as_uri()
+                return engine.default_resource_fetcher.fetch_url(url)
             if not url.startswith("data:"):
                 raise ValueError(f"{url[:80]}: a report fetches nothing")
             return engine.default_resource_fetcher.fetch_url(url)

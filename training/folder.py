@@ -85,7 +85,9 @@ def _facts(
     versions = {"python": sys.version.split()[0]} | {p: version(p) for p in LIBRARIES}
     manifests = {
         name: {
-            "path": str(p.path),
+            # From here, so that a run that is moved with its shards finds them, and nobody reads
+            # whose disk they lay on.
+            "path": os.path.relpath(p.path.resolve(), folder.resolve()),
             "hash": p.manifest.hash,
             "role": p.manifest.role,
             "shards": len(p.manifest.shards),

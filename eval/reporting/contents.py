@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,6 +21,9 @@ from eval.reporting.prevalence import Reweighted, reweighted
 from eval.reporting.probe import named, probe
 from eval.reporting.text import rows
 from eval.runs import MODELS, Run, is_tuning
+
+#: All of an absolute path but its last name; not of a URL.
+_PLACE = re.compile(r"(?<![\w:/.~-])/(?:[^/\s'\",\]]+/)+")
 
 #: Keys of run.json that have a place of their own in the report.
 PLACED = ("run_id", "recipe", "manifests", "ceiling", "world", "timings", "versions", "complete")
@@ -67,7 +71,7 @@ def contents(
         "facts": facts,
         "other_facts": {k: v for k, v in facts.items() if k not in PLACED},
         "ceiling": ceilings(run),
-        "config": run.config,
+        "config": without_places(run.config),
         "headline": best,
         "reading": _reading(best, metrics, other_prevalences),
         "cautions": cautions(best, drawn, internal, run.packs),
@@ -97,6 +101,11 @@ def contents(
         "models": _models(run),
         "rows": rows,
     }
+
+
+def without_places(config: str) -> str:
+    """config.yaml with the last name of each absolute path only."""
+    return _PLACE.sub("…/", config)
 
 
 def without_path(text: str, run: Run) -> str:

@@ -46,6 +46,8 @@ def interval(e: Estimate, digits: int = 3, sign: bool = False) -> str:
 
 def quantity(q: Any, digits: int = 1) -> str:
     """Mean ± SD, and of how many where not stated for all."""
+    if q.kept_back:
+        return "kept back"
     if q.mean is None:
         return "undefined: not recorded"
     sd = f" ± {q.sd:.{digits}f}" if q.sd is not None else " (one patient)"

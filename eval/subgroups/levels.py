@@ -93,8 +93,8 @@ def bmi_band(values: Column) -> Column:
 def _expected(name: str, column: Column, expected: tuple[str, ...]) -> Levels:
     """A characteristic whose levels are known beforehand, and what else there is."""
     of = column.astype(object).where(column.notna(), UNKNOWN)
-    others = [level for level in ("under 50", UNKNOWN) if (of == level).any()]
-    return Levels(name, of, (*expected, *others))
+    young, unknown = ([x] if (of == x).any() else [] for x in ("under 50", UNKNOWN))
+    return Levels(name, of, (*young, *expected, *unknown))
 
 
 def _found(name: str, column: Column) -> Levels:

@@ -56,6 +56,18 @@ BROKEN = {
         lambda f: f.assign(threshold=np.linspace(0.1, 0.9, len(f))),
         "40 thresholds; a model has one",
     ),
+    "a threshold of a logit": (
+        lambda f: f.assign(threshold=1.5),
+        "the threshold 1.5 is outside [0, 1], where probabilities are: is it of a logit?",
+    ),
+    "sexes in words": (
+        lambda f: f.assign(sex="female"),
+        "rows says something else than F, M, such as female: write it like that, or leave it",
+    ),
+    "another word for a severity": (
+        lambda f: f.assign(severity="bad"),
+        "else than normal, mild, moderate, advanced, such as bad",
+    ),
     "an infinite threshold": (lambda f: f.assign(threshold=np.inf), "threshold is infinite"),
     "a fracture that is no answer": (
         lambda f: f.assign(fracture=3, followup_days=100.0),

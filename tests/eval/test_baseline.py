@@ -80,6 +80,28 @@ def test_impossible_bodies_have_no_bmi(frame):
     assert row(baseline(odd), "BMI").everybody.known == 180
 
 
+def measured(found, name):
+    return next(m for m in found.measures if m.name == name)
+
+
+def test_nobody_is_read_off_a_mean(frame):
+    """Of one patient a mean is a value; and of everybody less all others."""
+    who = people(frame)
+    sick = who.loc[who["label"] == 1, "patient"].iloc[:4]
+    few = baseline(frame[(frame["label"] == 0) | frame["patient"].isin(sick)])
+    age = measured(few, "age")
+    assert age.everybody.mean is not None
+    assert age.normal.kept_back
+    assert age.low_bone_mass.kept_back
+    assert (age.normal.mean, age.normal.known, age.contrast.p) == (None, 0, None)
+    alone = measured(baseline(frame[frame["patient"] == who["patient"].iloc[0]]), "age")
+    assert alone.everybody.kept_back
+    rest = who["patient"].iloc[:2]
+    unlabelled = frame.assign(label=frame["label"].mask(frame["patient"].isin(rest)))
+    assert measured(baseline(unlabelled), "age").normal.kept_back
+    assert not measured(baseline(frame), "age").normal.kept_back
+
+
 def test_spectrum_counts_patients_with_a_label(frame):
     part = frame.assign(label=frame["label"].where(frame["patient"].str[-1] != "7"))
     found = spectrum(part, Rule())

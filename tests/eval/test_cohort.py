@@ -227,3 +227,15 @@ def test_the_rule_is_at_least_the_threshold(frame):
     o = model(evaluate_cohort(at, "here", QUICK)).overall
     assert (o.sensitivity.value, o.specificity.value, o.auroc.value) == (1.0, 1.0, 1.0)
     assert o.auroc.undefined == "every resample gives the same value"
+
+
+def test_what_no_adult_has_is_not_known_and_said(frame):
+    odd = frame.assign(
+        height_cm=frame["height_cm"] / 100,
+        age=frame["age"].mask(frame["patient"] == frame["patient"].iloc[0], 200),
+    )
+    found = evaluate_cohort(odd, "here", QUICK)
+    assert {m.name for m in found.baseline.measures} == {"age", "weight", "lowest T-score"}
+    n = frame["patient"].nunique()
+    assert f"height_cm of {n} patient(s) is outside 100 to 230 cm, and is" in found.notes[-1]
+    assert "age of 1 patient(s) is outside 18 to 115 years" in found.notes[-2]

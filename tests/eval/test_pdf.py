@@ -21,6 +21,11 @@ PAGE = """<!doctype html><html><head><title>T &amp; U</title><style>
 <p id="end">end</p></body></html>"""
 
 
+def test_many_pages_by_one_process_and_it_ends_well():
+    many = f"from eval.pdf import pdf\nfor _ in range(8): pdf({PAGE.format('')!r})"
+    subprocess.run([sys.executable, "-c", many], check=True)
+
+
 def streams(data):
     """The PDF with its compressed streams opened."""
     found = [data]

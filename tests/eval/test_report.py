@@ -96,6 +96,16 @@ def test_same_inputs_same_bytes_wherever_they_lie(run, page, tmp_path):
         made.unlink()
     assert write_report(elsewhere, explain=False).read_text() == page
     assert str(tmp_path) not in page
+    config = run / "config.yaml"
+    text = config.read_text()
+    config.write_text(f"{text}paths:\n  internal: /home/dr-who/shards/asan\n  runs: s3://b/runs\n")
+    try:
+        again = write_report(run, explain=False).read_text()
+    finally:
+        config.write_text(text)
+    assert "dr-who" not in again
+    assert "internal: …/asan" in again
+    assert "s3://b/runs" in again
     for made in elsewhere.glob("cohorts/*/metrics.json"):
         assert made.read_bytes() == (run / made.relative_to(elsewhere)).read_bytes()
 

@@ -31,6 +31,9 @@ NAME = "fractures.csv"
 COLUMNS = names(FRACTURES)
 #: How follow-up is made of the table, as a manifest's settings have it.
 FOLLOWUP = "cut/1"
+#: No registry follows anybody for longer: a day such as 2099-12-31 stands for one not known.
+LONGEST_YEARS = 50
+LONGEST_DAYS = LONGEST_YEARS * 365.25
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,10 @@ def follow_up(seen: Seen, day: date) -> FollowUp | Refused:
     if seen.fracture and seen.fracture <= day:
         before = (day - seen.fracture).days
         return Refused("prevalent_fracture", "no later than the picture", f"{before} days before")
+    if (seen.last_seen - day).days > LONGEST_DAYS:  # whether with a fracture or without
+        late = (seen.last_seen - day).days
+        why = f"column last_seen: over {LONGEST_YEARS} years after the picture, a placeholder?"
+        return Refused("bad_value", why, f"{late} days after the picture")
     if seen.last_seen < day:
         early = (day - seen.last_seen).days
         return Refused("no_followup", f"last seen {early} days before the picture")

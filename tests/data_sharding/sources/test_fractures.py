@@ -48,6 +48,11 @@ def read(tmp_path: Path, rows: str) -> tuple[dict[str, Seen], Ledger]:
         (10, -5, "prevalent_fracture"),
         (-3, -5, "prevalent_fracture"),
         (-1, None, "no_followup"),
+        (18262, None, FollowUp(0, 18262)),
+        (18263, None, "bad_value"),
+        (18263, 4, "bad_value"),
+        (18263, 18263, "bad_value"),
+        (18263, -5, "prevalent_fracture"),
     ],
 )
 def test_days_are_counted_from_the_picture(last, fracture, expected):
@@ -142,6 +147,7 @@ def followed(tmp_path_factory) -> tuple[Path, Path]:
     rows += ["HOSP-0003,2025-01-01,2026-01-01"]  # after last seen: no such row
     rows += [f"HOSP-{n:04d},2022-01-01," for n in range(4, 35)]
     rows += ["NOBODY,2022-01-01,"]
+    rows += ["HOSP-0035,2099-12-31,"]  # a placeholder
     (site / "fractures.csv").write_text(HEADER + "\n".join(rows) + "\n")
     out = root / "packed" / "asan"
     pack(site, out, size=32, workers=1, screen=False, echo=lambda _: None)
@@ -201,6 +207,7 @@ def test_no_evidence_counts_days_from_the_tables_dates(followed):
         said = [r["evidence"] for r in csv.DictReader(f) if "fractures.csv" in r["evidence"]]
     assert sorted(re.sub(r"\d+ days", "N days", e.partition(", ")[2]) for e in said) == [
         "column fracture_date: after last_seen",
+        "column last_seen: over 50 years after the picture, a placeholder?",
         "last seen N days before the picture",
         "no later than the picture",
     ]
@@ -215,9 +222,10 @@ def test_whoever_has_no_follow_up_is_in_the_ledger(followed):
     manifest = Manifest.load(out)
     rows, samples = (box for box in manifest.flow if box.step.startswith(("fractures", "followed")))
     assert manifest.flow.index(samples) == manifest.flow.index(rows) + 1  # not next to pictures
-    assert (rows.n_in, rows.n_out, rows.excluded) == (36, 35, {"bad_value": 1})
-    assert (samples.n_in, samples.n_out) == (35, 32)
+    assert (rows.n_in, rows.n_out, rows.excluded) == (37, 36, {"bad_value": 1})
+    assert (samples.n_in, samples.n_out) == (36, 32)
     assert samples.excluded == {
+        "bad_value": 1,
         "no_followup": 1,
         "patient_excluded": 1,
         "prevalent_fracture": 1,
@@ -227,6 +235,7 @@ def test_whoever_has_no_follow_up_is_in_the_ledger(followed):
         "fractures.csv row 4": "no_followup",
         "fractures.csv row 5": "bad_value",
         "fractures.csv row 37": "patient_excluded",
+        "fractures.csv row 38": "bad_value",
     }
 
 

@@ -118,6 +118,9 @@ class Fracture(Stage):
     """A survival model, instead of teacher and student: Cox's loss on fractures and follow-up."""
 
     MEASURE: ClassVar[str] = "tune/c"
+    batch: int = Field(
+        ge=2, description="global batch size: a patient alone is compared with nobody"
+    )
     select: Literal["last", "best"] = Field(
         default="best", description="best: by Harrell's C on the tune split"
     )

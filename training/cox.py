@@ -24,8 +24,9 @@ class Cox:
     """Mean negative log partial likelihood of the batch's fractures (DeepSurv, Katzman 2018).
 
     The log risk is z1 - z0 of the network's two logits: one output, as all else here reads it.
-    Cox's likelihood knows nothing of a constant: the last layer's bias moves by what rounding
-    leaves of its gradient, and the baseline hazard makes up for it.
+    Cox's likelihood knows nothing of a constant: head.fc.bias and head.norm.bias, which add one to
+    all log risks, move by what rounding leaves of their gradients, and the baseline hazard makes up
+    for it. So these two tensors differ between world sizes where all others agree up to rounding.
     """
 
     world: World
@@ -38,8 +39,8 @@ class Cox:
         share of the value and the whole gradient. All ranks must call it. A batch without a
         fracture gives 0 and teaches nothing.
         """
-        z_BC = model(batch.image)
-        risk_b = (z_BC[:, 1] - z_BC[:, 0]).float()
+        z_BC = model(batch.image).float()  # before the difference: bfloat16 would round it
+        risk_b = z_BC[:, 1] - z_BC[:, 0]
         size, mine = self.world.size, self.world.rank
         # all ranks' at once: float64 holds float32 and these whole numbers exactly
         said = torch.stack([risk_b.detach().double(), batch.label.double(), batch.real.double()])

@@ -69,7 +69,8 @@ def check_followed(indexes: Mapping[str, pd.DataFrame], settings: Fracture) -> N
     """Whether a survival model can be learnt from datasets, by name, and judged on them.
 
     Raises:
-        ValueError: a split to learn from or tune on has no fracture, or nobody of the tune split
+        ValueError: a split to learn from or tune on has no fracture, all who are followed in the
+            train split have one, or nobody of the tune split
             is followed up to the horizon.
     """
     for name, index in indexes.items():
@@ -82,6 +83,12 @@ def check_followed(indexes: Mapping[str, pd.DataFrame], settings: Fracture) -> N
                 raise ValueError(
                     f"{name}: {len(found.rows)} followed patients in {split}, no fracture among "
                     "them: pack it with a fractures.csv beside dxa.csv"
+                )
+            if split == "train" and found.event.all():
+                raise ValueError(
+                    f"{name}: all {len(found.rows)} followed patients in {split} have a fracture, "
+                    "none was seen without one: see ledger.csv for rows that were refused, and "
+                    "leave fracture_date empty where there was none (no placeholder dates)"
                 )
             last = int(found.days.max())
             if split == "tune" and last < settings.horizon_days:

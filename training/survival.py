@@ -143,16 +143,18 @@ def baseline(
         event: 0 or 1, [N], at least one of them 1.
         ties: as in the loss that the model was trained with.
     """
-    top = float(log_risk.max())  # taken out, so that nothing overflows
-    weight = np.exp(log_risk - top)
     times = np.unique(days[event == 1])
-    hazard = []
+    log_step = []
     for t in times:
-        tied = (days == t) & (event == 1)
+        at_risk = days >= t
+        tied = ((days == t) & (event == 1))[at_risk]
         d = int(tied.sum())
         left = np.arange(d) / d if ties == "efron" else np.zeros(d)
-        hazard.append((1 / (weight[days >= t].sum() - left * weight[tied].sum())).sum())
-    log_hazard = np.log(np.cumsum(hazard)) - top
+        # taken out of each risk set by itself: nothing overflows, and no sum of weights is 0
+        top = float(log_risk[at_risk].max())
+        weight = np.exp(log_risk[at_risk] - top)
+        log_step.append(np.log((1 / (weight.sum() - left * weight[tied].sum())).sum()) - top)
+    log_hazard = np.logaddexp.accumulate(log_step)
     return Baseline(
         tuple(times.astype(float).tolist()), tuple(log_hazard.tolist()), float(days.max()), ties
     )

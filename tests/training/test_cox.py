@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,11 @@ from eval.survival import baseline as judged
 from eval.survival import harrell_c
 from tests.training.together import ranks
 from training.batch import Batch
-from training.config import Config
+from training.config import Config, Fracture
 from training.cox import Cox
-from training.followup import Followed, days_of, event_of
+from training.followup import Followed, check_followed, days_of, event_of
 from training.meter import Meter
+from training.overrides import override
 from training.recipes import recipe
 from training.survival import Baseline, baseline, concordance, cox_loss
 from training.world import World, alone
@@ -87,6 +89,22 @@ def test_any_number_of_ranks_has_one_loss_and_one_gradient(size):
     assert each == pytest.approx(loss, rel=1e-6)
 
 
+def test_risks_of_bfloat16_logits_are_not_rounded_again():
+    """Differences of numbers near 100, which bfloat16 has in steps of 0.5."""
+
+    class Given(nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            x = image[:, 0, 0, :1].float()
+            return torch.cat([0.013 * x, 100 + 8 * x], 1).bfloat16().requires_grad_()
+
+    whole, real = batch(), batch().real > 0
+    z = Given()(whole.image).detach().double()[real]
+    days, event = (f(whole.label)[real] for f in (days_of, event_of))
+    exact = float(cox_loss(z[:, 1] - z[:, 0], days, event))
+    loss = Cox(alone()).loss(Given(), whole)["loss"]
+    assert float(loss.detach()) == pytest.approx(20 * exact, rel=1e-6)
+
+
 def test_padding_counts_for_nothing():
     whole = batch()
     other = batch()
@@ -109,6 +127,31 @@ def test_the_record_is_the_mean_over_fractures():
         losses = Cox(alone()).loss(Line(), each)
         meter.add(losses, each, torch.tensor(0.0))
     assert meter.read()["train/cox/fracture"] == pytest.approx(by_hand(whole)[0], rel=1e-6)
+
+
+def index(**splits: list[int]) -> pd.DataFrame:
+    """Of patients who are all followed for 900 days, with a fracture (1) or without (0)."""
+    rows = [(split, fracture, 900) for split, each in splits.items() for fracture in each]
+    return pd.DataFrame(rows, columns=["split", "fracture", "followup_days"])
+
+
+def test_a_train_split_with_nobody_free_of_a_fracture_is_refused_in_one_line():
+    """What placeholder dates of a fracture do: rows of those without one are refused."""
+    settings = recipe("fracture:smoke").fracture
+    assert settings
+    settings = settings.model_copy(update={"horizon_days": 365})
+    check_followed({"here": index(train=[1, 0], tune=[1, 1])}, settings)
+    with pytest.raises(ValueError, match="here: all 2 followed patients in train") as e:
+        check_followed({"here": index(train=[1, 1], tune=[1, 0])}, settings)
+    for said in ("ledger.csv", "placeholder", "leave fracture_date empty where there was none"):
+        assert said in str(e.value)
+    assert "\n" not in str(e.value)
+
+
+def test_a_batch_of_one_patient_is_refused():
+    assert Fracture(epochs=1, batch=2, lr=1e-3).batch == 2
+    with pytest.raises(ValueError, match=r"fracture\.batch.*greater than or equal to 2"):
+        override(recipe("fracture:smoke"), ["fracture.batch=1"])
 
 
 def test_follow_up_is_coded_and_comes_back():
@@ -157,6 +200,41 @@ def test_baseline_is_that_of_the_evaluation(ties, shift):
         for k, day in enumerate([0, 7, 29]):
             np.testing.assert_allclose(ours.risk(risk + shift, day), 1 - free[:, k], atol=1e-9)
         assert np.isnan(ours.risk(risk, 30)).all()
+
+
+def exactly(risk: np.ndarray, days: np.ndarray, event: np.ndarray, ties: str) -> list[float]:
+    """The log of the cumulative hazard, summed in decimals of 60 digits."""
+    with localcontext() as context:
+        context.prec = 60
+        weight = [Decimal(float(r)).exp() for r in risk]
+        total, found = Decimal(0), []
+        for t in sorted({d for d, e in zip(days, event, strict=True) if e}):
+            at_risk = sum((w for w, d in zip(weight, days, strict=True) if d >= t), Decimal(0))
+            tied = [w for w, d, e in zip(weight, days, event, strict=True) if d == t and e]
+            for k in range(len(tied)):
+                gone = Decimal(k) / len(tied) if ties == "efron" else Decimal(0)
+                total += 1 / (at_risk - gone * sum(tied, Decimal(0)))
+            found.append(float(total.ln()))
+    return found
+
+
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+@pytest.mark.parametrize("spread", [1.0, 10.0, 500.0])
+def test_baseline_is_exact_however_far_apart_log_risks_lie(ties, spread):
+    for seed in range(3):
+        risk, days, event = cohort(seed, spread)
+        ours = baseline(risk, days, event, ties).log_hazard
+        np.testing.assert_allclose(ours, exactly(risk, days, event, ties), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+def test_a_risk_set_far_below_the_others_divides_by_nothing(ties):
+    risk, days, event = np.array([-800.0, 0, -900]), np.array([5, 1, 5]), np.array([1, 1, 0])
+    with np.errstate(all="raise", under="ignore"):
+        made = baseline(risk, days, event, ties)
+    assert made.times == (1, 5)
+    assert made.log_hazard == pytest.approx((0, 800))
+    assert made.risk(risk, 5) == pytest.approx([1 - np.exp(-1), 1, np.exp(-100)])
 
 
 def test_a_baseline_is_read_as_it_was_written():

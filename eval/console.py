@@ -12,14 +12,20 @@ from typing import Any, TypeVar
 import typer
 
 from eval.ceiling import Ceiling
-from eval.cohort import Metrics
+from eval.cohort import Metrics, ModelMetrics
 from eval.comparison.shapes import Comparison, Contrast
 from eval.estimate import Estimate
+from eval.foretold import foretells, unlabelled
 from eval.gates import Outcome
 from eval.runs import is_tuning
 
 T = TypeVar("T")
 
+#: Of runs that foretell fractures, say.
+NO_TESTS = (
+    "No test was made: tests are of AUROC, and no prediction here has a DXA label. "
+    "`python -m eval show RUN` prints Harrell's C of a run with followed patients."
+)
 #: Exit codes: what the user can put right, and a gate or a table that failed.
 WRONG, FAILED = 2, 5
 
@@ -72,6 +78,8 @@ def rows(found: Iterable[Metrics], ceiling: dict[str, Ceiling]) -> list[dict[str
             "auroc": _plain(x.overall.auroc),
             "sensitivity": _plain(x.overall.sensitivity),
             "specificity": _plain(x.overall.specificity),
+            "harrell_c": None if x.fracture is None else _plain(x.fracture.harrell_c),
+            "fractures": None if x.fracture is None else x.fracture.fractures,
             "ceiling": ceiling[m.cohort].auroc if m.cohort in ceiling else None,
         }
         for m in found
@@ -82,7 +90,10 @@ def rows(found: Iterable[Metrics], ceiling: dict[str, Ceiling]) -> list[dict[str
 def table(found: Sequence[Metrics], ceiling: dict[str, Ceiling]) -> str:
     """Lines of aligned columns, one for each cohort and model."""
     head = ("cohort", "model", "n", "AUROC [95%]", "sensitivity [95%]", "specificity [95%]")
-    lines: list[tuple[str, ...]] = [(*head, "ceiling") if ceiling else head]
+    c = any(foretells(x) for m in found for x in m.models)
+    lines: list[tuple[str, ...]] = [
+        head + ("followed", "fractures", "Harrell's C [95%]") * c + ("ceiling",) * bool(ceiling)
+    ]
     for m in found:
         for model in m.models:
             o = model.overall
@@ -90,17 +101,30 @@ def table(found: Sequence[Metrics], ceiling: dict[str, Ceiling]) -> str:
             line = (m.cohort, model.model, str(o.n), *ratios)
             top = ceiling.get(m.cohort)
             known = f"{top.auroc:.3f}" if top else "-"
-            lines.append((*line, known) if ceiling else line)
+            lines.append(line + _fractures(model) * c + (known,) * bool(ceiling))
         if not m.models:
             lines.append((m.cohort, "-", "0", *m.notes))
     printed = aligned(lines)
-    if any(is_tuning(m.cohort) for m in found):
+    tuning = [m for m in found if is_tuning(m.cohort)]
+    if tuning and all(map(unlabelled, tuning)):
+        printed.append(
+            "The model was made with the help of a tuning cohort: its row is optimistic."
+        )
+    elif tuning:
         printed.append("A tuning cohort chose temperature and threshold: its row is optimistic.")
     return "\n".join(printed)
 
 
+def _fractures(model: ModelMetrics) -> tuple[str, str, str]:
+    """Followed, fractures, and Harrell's C with its interval."""
+    f = model.fracture
+    return ("-", "-", "-") if f is None else (str(f.n), str(f.fractures), f.harrell_c.text())
+
+
 def contrasts(comparison: Comparison) -> str:
     """Lines of aligned columns, one for each test that was made or refused."""
+    if not any(row.n for row in comparison.rows):
+        return NO_TESTS
     head = ("test", "first", "second", "n", "AUROC second - first", "p", "p Holm")
     lines = [head, *(_contrast(c) for c in comparison.contrasts)]
     last = f"{comparison.comparisons} tests have a p; Holm's is corrected for all of them."

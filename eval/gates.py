@@ -40,6 +40,8 @@ OVERALL = {
 }
 CALIBRATION = {"ece": "ece_positive_class", "slope": "slope", "in_the_large": "in_the_large"}
 CALIBRATION |= {"intercept": "intercept", "ici": "ici"}
+#: The field of `FractureMetrics`; a model that was not judged by fractures fails.
+FRACTURES = {"c": "harrell_c"}
 COUNTS = ("n", "patients", "positives", "negatives")
 #: The largest distance of a subgroup from the rest; _high is the largest its interval allows.
 GAPS = {"gap": "auroc", "gap_sensitivity": "sensitivity", "gap_specificity": "specificity"}
@@ -47,7 +49,7 @@ ENDS = ("_low", "_high")
 #: Between the names of two characteristics, as in "sex x age".
 PAIR = " x "
 QUANTITIES = (
-    *(name + end for name in (*OVERALL, *CALIBRATION) for end in ("", *ENDS)),
+    *(name + end for name in (*OVERALL, *CALIBRATION, *FRACTURES) for end in ("", *ENDS)),
     *COUNTS,
     *(name + end for name in GAPS for end in ("", "_high")),
 )
@@ -212,8 +214,12 @@ def _value(gate: Gate, model: ModelMetrics) -> tuple[float | None, str]:
     name, end = _split(gate.quantity)
     if (gap := _gap(gate.quantity)) is not None:
         return _largest_gap(model, gap, gate.by, end)
+    if name in FRACTURES and model.fracture is None:
+        return None, "no patient was followed for fractures"
     part, field = (
-        (model.overall, OVERALL[name])
+        (model.fracture, FRACTURES[name])
+        if name in FRACTURES
+        else (model.overall, OVERALL[name])
         if name in OVERALL
         else (model.calibration, CALIBRATION[name])
     )

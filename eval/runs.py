@@ -23,7 +23,7 @@ import pyarrow as pa
 from data_sharding.schema import Manifest, check_predictions
 from eval.frames import Frame
 
-MODELS = ("teacher", "student")
+MODELS = ("teacher", "student", "fracture")
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ def clinical_of(folder: Path, image: str | None = None, seed: int = 0) -> list[P
             that a model was fitted to, values that no adult has, too few patients of a class.
     """
     run = Run.at(folder)
+    _refuse_unlabelled(run)
     train = training_rows(run)
     where, tuning = f"{train.name}, training split", f"{train.name}-tune"
     if tuning not in run.cohorts:
@@ -136,6 +137,16 @@ def clinical_of(folder: Path, image: str | None = None, seed: int = 0) -> list[P
     text = canonical_json(summary.model_dump(mode="json")) + "\n"
     write_atomic(run.folder / "clinical" / "summary.json", text)
     return [_write(run, c, margins[n], thresholds) for n, c in cohorts.items()]
+
+
+def _refuse_unlabelled(run: Run) -> None:
+    """Refuse a run, such as of recipe fracture, in which there is no label to be judged by."""
+    cohorts = run.cohorts
+    if cohorts and all(run.predictions(c)["label"].isna().all() for c in cohorts):
+        raise ValueError(
+            f"{run.folder}: no prediction has a DXA label, which clinical models are judged by; "
+            "give a run of a model of low bone mass"
+        )
 
 
 def _try(make: Callable[[], Made]) -> Made | str:

@@ -13,20 +13,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_sharding.schema import write_atomic
-from eval import wording
+from eval import foretold, wording
 from eval.checklists.evidence import Evidence, Missing
 from eval.cohort import Metrics
-from eval.modelcard import sections
+from eval.modelcard import sections, survival
 from eval.modelcard.shapes import Card, Figure, Section, Table
 from eval.runs import Run
 
 __all__ = ["FORBIDDEN", "INTENDED", "Card", "Figure", "Section", "Table", "card", "write_card"]
 
+_RESEARCH = "For research by people who can read the intervals below. It is not a medical device."
 INTENDED = (
     "To point out, among people who have a chest radiograph anyway, those to whom bone "
     "densitometry (DXA) may be worth offering. Its answer is a probability of low bone mass, and a "
     "flag where that reaches the frozen threshold.",
-    "For research by people who can read the intervals below. It is not a medical device.",
+    _RESEARCH,
 )
 FORBIDDEN = (
     "to diagnose osteoporosis or low bone mass, or to treat anybody",
@@ -35,6 +36,13 @@ FORBIDDEN = (
     "on pictures of another kind, view or preparation than those it was trained on",
     "on people unlike those it was judged on: ages, sexes, devices and hospitals not listed below",
     "to prefer one person over another for insurance, work or anything but their own care",
+)
+#: Of a run that foretells fractures: its answer is such a risk, and there is no threshold.
+FORBIDDEN_SURVIVAL = (
+    "to diagnose osteoporosis or low bone mass, to decide on treatment, or to treat anybody",
+    "to decide that somebody needs no DXA: a low risk rules nothing out",
+    "to give a T-score or a bone density",
+    *FORBIDDEN[3:],
 )
 
 
@@ -45,19 +53,23 @@ def card(run: Run, metrics: Sequence[Metrics]) -> Card:
         name = str(evidence.facts().get("run_id") or "a run without a name")
     except Missing:
         name = "a run without a name"
+    found = survival.survivors(evidence)
+    fractures = bool(found) and foretold.no_labels(metrics)
+    risks = [survival.intended(evidence, model) for model in found]
+    use = (*risks, _RESEARCH) if fractures else (INTENDED[0], *risks, *INTENDED[1:])
+    never = FORBIDDEN_SURVIVAL if fractures else FORBIDDEN
+    general = foretold.LIMITATIONS if fractures else wording.LIMITATIONS
     return Card(
         name,
         (
-            Section("Intended use", INTENDED),
-            Section("It must not be used", points=FORBIDDEN),
+            Section("Intended use", use),
+            Section("It must not be used", points=never),
             sections.models(evidence),
             sections.data(evidence),
             sections.worth(metrics),
             sections.operating(evidence, metrics),
             sections.groups(metrics),
-            Section(
-                "Limitations", points=(*sections.limits(evidence, metrics), *wording.LIMITATIONS)
-            ),
+            Section("Limitations", points=(*sections.limits(evidence, metrics), *general)),
             sections.hashes(evidence, metrics),
         ),
     )

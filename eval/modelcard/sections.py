@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from data_sharding.schema import CLASSES
-from eval import wording
+from eval import foretold, wording
 from eval.checklists.answers.method import (
     initialisation,
     model,
@@ -18,6 +18,7 @@ from eval.checklists.evidence import Evidence, Missing, said
 from eval.cohort import Metrics, ModelMetrics
 from eval.estimate import Estimate
 from eval.gates import PAIR
+from eval.modelcard import survival
 from eval.modelcard.shapes import Figure, Section, Table
 from eval.runs import is_tuning
 
@@ -60,6 +61,8 @@ def data(e: Evidence) -> Section:
 
 def worth(metrics: Sequence[Metrics]) -> Section:
     """Every model on every cohort, with intervals."""
+    if foretold.fractures_only(metrics):
+        return survival.worth(metrics)
     columns = {
         "Prevalence": "prevalence",
         "AUROC": "auroc",
@@ -70,7 +73,7 @@ def worth(metrics: Sequence[Metrics]) -> Section:
     }
     lines = tuple(
         (
-            _name(m),
+            survival.name(m),
             x.model,
             f"{x.overall.n:,}",
             *(Figure(getattr(x.overall, c)) for c in columns.values()),
@@ -92,9 +95,12 @@ def worth(metrics: Sequence[Metrics]) -> Section:
 def operating(e: Evidence, metrics: Sequence[Metrics]) -> Section:
     """Thresholds, temperatures and calibration."""
     points = _answers(e, {"threshold": output, "calibration": updating})
+    if foretold.fractures_only(metrics):
+        table = survival.calibration(metrics)
+        return Section("Risks and calibration", points=tuple(points), table=table)
     lines = tuple(
         (
-            _name(m),
+            survival.name(m),
             x.model,
             "undefined: none was frozen" if x.threshold is None else f"{x.threshold:.4g}",
             Figure(x.overall.brier_binary),
@@ -113,6 +119,8 @@ def operating(e: Evidence, metrics: Sequence[Metrics]) -> Section:
 
 def groups(metrics: Sequence[Metrics]) -> Section:
     """Groups of one characteristic in the cohort that the report leads with."""
+    if foretold.fractures_only(metrics):
+        return Section("Subgroups", ("undefined: fractures are not judged by group",))
     best = wording.headline(metrics)
     if best is None:
         return Section("Subgroups", ("undefined: no cohort outside tuning has a reference",))
@@ -144,7 +152,9 @@ def limits(e: Evidence, metrics: Sequence[Metrics]) -> list[str]:
         found.append("No external cohort was judged: nothing is known of other hospitals.")
     for m in metrics:
         b = m.baseline
-        if not is_tuning(m.cohort) and min(b.normal, b.low_bone_mass) < 100:
+        if foretold.unlabelled(m):
+            found += [] if is_tuning(m.cohort) else survival.small(m)
+        elif not is_tuning(m.cohort) and min(b.normal, b.low_bone_mass) < 100:
             smaller = min(b.normal, b.low_bone_mass)
             found.append(
                 f"{m.cohort} has {smaller:,} patients in its smaller class; with fewer than 100 an "
@@ -185,8 +195,6 @@ def hashes(e: Evidence, metrics: Sequence[Metrics]) -> Section:
     except Missing as why:
         facts.append(("manifests", f"undefined: {why}"))
     facts += [(f"predictions of {m.cohort}, SHA-256", m.predictions_sha256) for m in metrics]
+    if foretold.fractures_only(metrics):
+        return Section("Hashes", facts=tuple(facts))
     return Section(f"Hashes (classes: 0 {CLASSES[0]}, 1 {CLASSES[1]})", facts=tuple(facts))
-
-
-def _name(m: Metrics) -> str:
-    return f"{m.cohort} (chose the threshold: optimistic)" if is_tuning(m.cohort) else m.cohort

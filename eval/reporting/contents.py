@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from data_sharding.schema import Manifest, sha256_file
-from eval import modelcard, proxies, wording
+from eval import foretold, modelcard, proxies, wording
 from eval.ceiling import ceilings
 from eval.checklists import Checklist, filled
 from eval.cohort import Metrics, ModelMetrics
@@ -27,6 +27,10 @@ _PLACE = re.compile(r"(?<![\w:/.~-])/(?:[^/\s'\",\]]+/)+")
 
 #: Keys of run.json that have a place of their own in the report.
 PLACED = ("run_id", "recipe", "manifests", "ceiling", "world", "timings", "versions", "complete")
+
+
+#: Sections that only labels have something for.
+OF_LABELS = ("curves", "decisions", "benefit", "calibration", "subgroups", "probe", "proxies")
 
 
 def shown(metrics: Sequence[Metrics]) -> list[Metrics]:
@@ -64,7 +68,13 @@ def contents(
     leading = {m.cohort: sorted(m.models, key=lambda x: x.model != "student") for m in drawn}
     facts = run.facts
     return {
-        "sections": {"fractures": any(x.fracture for m in drawn for x in m.models)},
+        "sections": {
+            "fractures": any(x.fracture for m in drawn for x in m.models),
+            **dict.fromkeys(OF_LABELS, not foretold.fractures_only(metrics)),
+        },
+        "fractures_only": foretold.fractures_only(metrics),
+        "leading_c": foretold.leading(metrics),
+        "foretold": foretold,
         "metrics": in_order(metrics),
         "shown": drawn,
         "problems": [without_path(p, run) for p in problems],
@@ -124,7 +134,8 @@ def _reading(
 ) -> Sequence[str]:
     """The lead result in sentences, and what it would mean where the condition is rarer."""
     if best is None:
-        return []
+        fractures = foretold.leading(metrics)
+        return foretold.reading(*fractures) if fractures else []
     names = best[0].cohort, best[1].model
     rarer = [elsewhere(r) for r in found if (r.cohort, r.model) == names]
     return [*wording.reading(*best), *filter(None, [*rarer, wording.spread(metrics, best)])]

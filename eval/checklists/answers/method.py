@@ -17,7 +17,16 @@ def model(e: Evidence) -> str:
         size = stated("preprocessor.json", e.weights(name, "preprocessor.json"), "size")
         sha256 = e.hashed_weights(name)
         parts.append(f"{name}: {architecture}, input {size}x{size}, weights SHA-256 {sha256[:16]}")
-    return joined([*parts, f"Output: the probability of {CLASSES[1]!r} against {CLASSES[0]!r}"])
+    outputs = {_output(e, name): None for name in e.models()}
+    return joined([*parts, *outputs])
+
+
+def _output(e: Evidence, name: str) -> str:
+    """What a model's number is of; a survival model has a baseline hazard beside its weights."""
+    if (e.run.folder / name / "weights" / "survival.json").is_file():
+        days = number(stated("survival.json", e.weights(name, "survival.json"), "horizon_days"))
+        return f"Output of the {name} model: the risk of a first fracture within {days} days"
+    return f"Output: the probability of {CLASSES[1]!r} against {CLASSES[0]!r}"
 
 
 def software(e: Evidence) -> str:
@@ -87,6 +96,9 @@ def updating(e: Evidence) -> str:
     parts = []
     for name in e.models():
         c = e.weights(name, "calibration.json")
+        if "temperature" not in c and isinstance(c.get("reason"), str):
+            parts.append(f"{name}: no temperature: {c['reason']}")
+            continue
         temperature = number(stated("calibration.json", c, "temperature"))
         on = f" fitted on {count(int(c['n']), 'picture')} of the tuning split" if "n" in c else ""
         parts.append(f"{name}: logits divided by a temperature of {temperature}{on}")
@@ -98,6 +110,9 @@ def output(e: Evidence) -> str:
     parts = []
     for name in e.models():
         p = e.weights(name, "operating_point.json")
+        if p.get("threshold") is None and isinstance(p.get("reason"), str):
+            parts.append(f"{name}: no threshold: {p['reason']}")
+            continue
         threshold, rule, split = (
             number(stated("operating_point.json", p, k)) for k in ("threshold", "rule", "split")
         )
@@ -110,6 +125,9 @@ def cutoff(e: Evidence) -> str:
     """Threshold as frozen, and whether every cohort was judged with it."""
     said, other = output(e), []
     frozen = {n: e.weights(n, "operating_point.json")["threshold"] for n in e.models()}
+    frozen = {n: threshold for n, threshold in frozen.items() if threshold is not None}
+    if not frozen:
+        return said
     metrics = e.metrics()
     for m in metrics:
         for x in m.models:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from eval.checklists.answers.words import count, joined, known, of_each
 from eval.checklists.evidence import Evidence, Missing
-from eval.cohort import Metrics
+from eval.cohort import Metrics, ModelMetrics
+from eval.foretold import NO_LABEL, seen, unlabelled
 
 
 def sample_size(e: Evidence) -> str:
@@ -13,7 +14,9 @@ def sample_size(e: Evidence) -> str:
     for m in e.metrics():
         b = m.baseline
         size = f"{count(b.patients, 'patient')}, {count(b.pictures, 'picture')}"
-        parts.append(f"{m.cohort}: {size}, {b.low_bone_mass:,} with low bone mass")
+        reference = NO_LABEL if unlabelled(m) else f"{b.low_bone_mass:,} with low bone mass"
+        fractures = [f"{x.model}: {said}" for x in m.models if (said := seen(x))]
+        parts.append("; ".join([f"{m.cohort}: {size}, {reference}", *fractures]))
     return joined(parts)
 
 
@@ -28,6 +31,7 @@ def demographics(e: Evidence) -> str:
             age = f"age {b.age_years.mean:.1f}{sd} years"
         sexes = ", ".join(f"{level} {known(n)}" for level, n in b.counts("sex").items())
         reference = f"{b.normal:,} normal, {b.low_bone_mass:,} with low bone mass"
+        reference = NO_LABEL if unlabelled(m) else reference
         parts.append(f"{m.cohort}, {size}: {age}; {sexes or 'sex not recorded'}; {reference}")
     return joined(parts)
 
@@ -41,13 +45,15 @@ def missing(e: Evidence) -> str:
 
 def events(e: Evidence) -> str:
     """Rows and patients in each analysis, and how many are positive."""
-    return of_each(
-        e.metrics(),
-        lambda x: (
-            f"{count(x.overall.n, 'picture')} of {count(x.overall.patients, 'patient')}, "
-            f"{x.overall.positives:,} with low bone mass; {x.unlabelled:,} without a reference"
-        ),
-    )
+    return of_each(e.metrics(), _events)
+
+
+def _events(x: ModelMetrics) -> str:
+    if fractures := seen(x):
+        return f"{fractures}; {NO_LABEL}"
+    size = f"{count(x.overall.n, 'picture')} of {count(x.overall.patients, 'patient')}"
+    cases = f"{x.overall.positives:,} with low bone mass"
+    return f"{size}, {cases}; {x.unlabelled:,} without a reference"
 
 
 def imbalance(e: Evidence) -> str:
@@ -55,10 +61,10 @@ def imbalance(e: Evidence) -> str:
     parts = [
         f"{m.cohort}: {m.models[0].overall.prevalence.text(1, percent=True)} with low bone mass"
         for m in e.metrics()
-        if m.models
+        if m.models and not unlabelled(m)
     ]
     if not parts:
-        raise Missing("metrics.json: no model was judged")
+        raise Missing("metrics.json: no model was judged by a label")
     return joined(parts)
 
 
@@ -77,13 +83,16 @@ def acquisition(e: Evidence) -> str:
 
 def indeterminate(e: Evidence) -> str:
     """Every picture got a probability; how many have no reference."""
-    parts = []
+    parts, labels, thresholds = [], False, False
     for cohort, frame in e.predictions().items():
         pictures = frame.drop_duplicates("key")
+        labels |= bool(frame["label"].notna().any())
+        thresholds |= bool(frame["threshold"].notna().any())
         said = f"{count(len(frame), 'prediction')}, each with a probability"
-        parts.append(
-            f"{cohort}: {said}; {int(pictures['label'].isna().sum()):,} without a reference"
-        )
+        without = int(pictures["label"].isna().sum())
+        parts.append(f"{cohort}: {said}; {without:,} without a reference")
+    if not labels and not thresholds:
+        return joined(["There is no threshold: the answer is the probability itself", *parts])
     return joined(
         ["There is no indeterminate answer: a probability is at the threshold or not", *parts]
     )
@@ -97,9 +106,12 @@ def _lacking(m: Metrics) -> str:
         "height": b.patients - b.height_cm.known,
         "weight": b.patients - b.weight_kg.known,
         "lowest T-score": b.patients - b.lowest_t.known,
-        "reference": b.unlabelled,
+        "reference": 0 if unlabelled(m) else b.unlabelled,
     }
     absent = [f"{name} of {n:,}" for name, n in facts.items() if n]
+    if unlabelled(m):
+        lacking = f"missing are {', '.join(absent)}" if absent else "age, sex and size known of all"
+        return f"{lacking}; {NO_LABEL}"
     return (
         f"missing are {', '.join(absent)}"
         if absent

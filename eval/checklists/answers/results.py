@@ -6,6 +6,7 @@ from eval.checklists.answers.words import count, joined, number, of_each
 from eval.checklists.evidence import Evidence, Missing
 from eval.cohort import Metrics, ModelMetrics
 from eval.estimate import Estimate
+from eval.foretold import fractures_only, told
 from eval.runs import is_tuning
 
 #: Fields of metrics.json whose names are not words; the others read as they are.
@@ -26,6 +27,9 @@ NAMES = {
     "e50": "E50",
     "e90": "E90",
     "emax": "Emax",
+    "harrell_c": "Harrell's C",
+    "uno_c": "Uno's C",
+    "followup_median_days": "median follow-up",
 }
 
 
@@ -36,7 +40,8 @@ def measures(e: Evidence) -> str:
         name: None
         for m in metrics
         for x in m.models
-        for part in (x.overall, x.calibration)
+        for part in (x.overall, x.calibration, x.fracture)
+        if part is not None
         for name in type(part).model_fields
         if isinstance(v := getattr(part, name), Estimate) and v.value is not None
     }
@@ -51,6 +56,9 @@ def uncertainty(e: Evidence) -> str:
     """Level, draws, kind of interval, and the count of comparisons."""
     metrics = e.metrics()
     s = metrics[0].settings
+    if fractures_only(metrics):
+        how = "the infinitesimal jackknife over patients for concordance"
+        return joined([f"{number(100 * s.confidence)}% intervals: {how}"])
     tests = sum(d.p is not None for m in metrics for d in m.differences)
     return joined(
         [
@@ -68,6 +76,8 @@ def robustness(e: Evidence) -> str:
     for m in metrics:
         for x in m.models:
             for s in x.subgroups:
+                if s.performance is not None and not s.performance.n:
+                    continue  # nobody with a label: the group was not judged
                 groups.setdefault(s.by, set()).add(s.level)
     if not groups:
         raise Missing("metrics.json: no subgroups")
@@ -89,7 +99,7 @@ def performance(e: Evidence) -> str:
     """AUROC and average precision of every model on every cohort."""
     return of_each(
         e.metrics(),
-        lambda x: _said({"AUROC": x.overall.auroc, "AP": x.overall.average_precision}),
+        lambda x: told(x) or _said({"AUROC": x.overall.auroc, "AP": x.overall.average_precision}),
     )
 
 
@@ -97,7 +107,11 @@ def diagnostic(e: Evidence) -> str:
     """Sensitivity, specificity and predictive values."""
     return of_each(
         e.metrics(),
-        lambda x: _said({name: getattr(x.overall, key) for name, key in _RATIOS.items()}),
+        lambda x: (
+            _said({name: getattr(x.overall, key) for name, key in _RATIOS.items()})
+            if x.overall.n
+            else ""
+        ),
     )
 
 
@@ -109,6 +123,8 @@ def performance_groups(e: Evidence) -> str:
         for x in m.models
         for s in x.subgroups
     )
+    if fractures_only(e.metrics()):
+        return performance(e)
     return joined([performance(e), f"AUROC estimated for {count(estimated, 'subgroup')}"])
 
 
@@ -123,7 +139,7 @@ def clusters(e: Evidence) -> str:
     metrics = e.metrics(lambda c: not is_tuning(c))
     if len(metrics) < 2:
         raise Missing("cohorts/: one cohort alone does not differ from another")
-    return of_each(metrics, lambda x: _said({"AUROC": x.overall.auroc}))
+    return of_each(metrics, lambda x: told(x) or _said({"AUROC": x.overall.auroc}))
 
 
 def crosstab(e: Evidence) -> str:
@@ -184,7 +200,10 @@ def _external(cohort: str) -> bool:
 
 
 def _size(metrics: list[Metrics]) -> str:
-    return of_each(metrics, lambda x: f"n = {x.overall.n:,}, {_said({'AUROC': x.overall.auroc})}")
+    return of_each(
+        metrics,
+        lambda x: told(x) or f"n = {x.overall.n:,}, {_said({'AUROC': x.overall.auroc})}",
+    )
 
 
 def _said(estimates: dict[str, Estimate]) -> str:

@@ -125,13 +125,17 @@ def _size(shown: Sequence[Metrics]) -> list[str]:
 
 
 def elsewhere(found: Reweighted) -> str:
-    """What a flag would mean where the condition is rarer: one sentence of the rarest stated."""
+    """What a flag would mean where the condition is rarer: one sentence of the rarest stated.
+
+    '' where that has no interval: nobody was flagged in vain, which few people prove little by.
+    """
     at = found.at[0]
-    if at.ppv.value is None:
+    if at.ppv.value is None or at.ppv.low is None or at.ppv.high is None:
         return ""
     return (
         f"Where {100 * at.prevalence:.0f} in 100 have low bone mass, {100 * at.ppv.value:.0f} of "
-        "100 flagged would have it, if the model found and spared people as it did here."
+        f"100 flagged would have it (95% interval {100 * at.ppv.low:.0f} to "
+        f"{100 * at.ppv.high:.0f}), if the model found and spared people as it did here."
     )
 
 

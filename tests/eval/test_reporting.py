@@ -1,5 +1,7 @@
 """What the report says in words: made from the numbers, and silent where they say nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -127,7 +129,13 @@ def test_predictive_values_elsewhere_are_bayes(cohorts, make_cohort):
         assert at.found / at.flagged == pytest.approx(at.ppv.value)
         assert at.found + at.missed == pytest.approx(1000 * at.prevalence)
     assert at.found == pytest.approx(1000 * PREVALENCES[-1] * o.sensitivity.value)
-    assert f"{100 * student.at[0].ppv.value:.0f} of 100 flagged" in elsewhere(student)
+    rare = student.at[0].ppv
+    shares = [f"{100 * x:.0f}" for x in (rare.value, rare.low, rare.high)]
+    assert "{} of 100 flagged would have it (95% interval {} to {})".format(*shares) in (
+        elsewhere(student)
+    )
+    bare = replace(rare, low=None, high=None, undefined="specificity is 1")
+    assert elsewhere(replace(student, at=(replace(student.at[0], ppv=bare),))) == ""
     assert reweighted(named(cohorts, "b-empty-external"), frame.iloc[:0]) == []
 
 

@@ -52,12 +52,12 @@ class Eyes:
 
     @classmethod
     def of(cls, run: Path, model: str | None) -> Eyes:
-        """`model`, or the student, or else the teacher.
+        """`model`, or the student, or else the teacher, or a survival model.
 
         Raises:
             ValueError: there are no weights.
         """
-        names = [model] if model else MODELS[::-1]
+        names = [model] if model else ["student", *(n for n in MODELS if n != "student")]
         found = [n for n in names if (run / n / "weights" / "model.safetensors").is_file()]
         if not found:
             path = run / names[0] / "weights" / "model.safetensors"

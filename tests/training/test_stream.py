@@ -152,7 +152,9 @@ def test_the_place_of_the_data_changes_nothing(tiny, packs):
         found[where] = (folder, sha256_file(weights), sha256_file(cohort))
     assert found["{}"] == found["file://{}"]
     named = json.loads((folder / "run.json").read_text())["manifests"]["here"]["path"]
-    assert ShardDataset(named, "test").remote, "a report finds its pictures by the cache's folder"
+    assert ShardDataset(folder / named, "test").remote, (
+        "a report finds its pictures by the cache's folder"
+    )
 
 
 def test_urls_keep_their_slashes_and_ask_for_blocks():

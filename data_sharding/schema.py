@@ -248,6 +248,9 @@ PREDICTION_COLUMNS = {
 OPTIONAL_PREDICTION_COLUMNS = {
     "logit": "float64",  # z(low bone mass) - z(normal), before calibration
     "threshold": "float64",  # frozen on the tuning split
+    "category": "Int64",  # 0 normal, 1 low bone mass, 2 osteoporosis, where DXA tells the three
+    # Of models of three classes; `probability` is 1 - p_normal then, and `label` category >= 1.
+    **{f"p_{c}": "float64" for c in ("normal", "low_bone_mass", "osteoporosis")},
     "age": "float64",  # years at the picture
     "sex": "string",  # F or M
     "severity": "string",

@@ -17,7 +17,7 @@ MAY = {
     "data_sharding": {"data_sharding"},
     "training": {"training", "data_sharding"},
     "eval": {"eval", "data_sharding.schema", "data_sharding.compiled"},
-    "eval/explain.py": {"eval", "data_sharding", "training"},
+    "eval/pictures/explain.py": {"eval", "data_sharding", "training"},
     "eval/survival/loss.py": {"training.survival"},
     "eval/__main__.py": {"eval", "data_sharding.schema", "training"},
     "tuning": {"tuning", "training", "data_sharding"},

@@ -11,8 +11,8 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from eval import explain
-from eval.explained import Explained
+from eval.pictures import explain
+from eval.pictures.explained import Explained
 from eval.runs import Run
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ QUALITY = 88
 class Pictures:
     """Groups of (address, caption) by heading, and attention; `why` and `no_attention` say why not.
 
-    Pictures are chosen by rule (`eval.chosen`): the surest right answers and the worst wrong ones.
+    Pictures are chosen by rule (`pictures.chosen`): surest right answers, worst wrong ones.
     """
 
     groups: dict[str, list[tuple[str, str]]] = field(default_factory=dict)

@@ -20,12 +20,12 @@ from data_sharding.phantom.masks import REGIONS
 from data_sharding.phantom.world import make_world
 from data_sharding.reader import ShardDataset
 from data_sharding.schema import CLASSES
-from eval.chosen import ALARM, MISSED, RIGHT, choose
 from eval.evaluate import evaluate_run
-from eval.explain import attention_of, panels
-from eval.explained import UNKNOWN
-from eval.gradcam import gradcam
-from eval.overlay import heat, panel_png
+from eval.pictures.chosen import ALARM, MISSED, RIGHT, choose
+from eval.pictures.explain import attention_of, panels
+from eval.pictures.explained import UNKNOWN
+from eval.pictures.gradcam import gradcam
+from eval.pictures.overlay import heat, panel_png
 from eval.report import write_report
 from eval.runs import Run
 from training.checkpoint import load_weights, save_weights

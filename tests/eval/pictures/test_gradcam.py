@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
-from eval.gradcam import class_logit, gradcam
+from eval.pictures.gradcam import class_logit, gradcam
 from training.config import Model
 from training.models import build, cam_layer
 
@@ -273,7 +273,7 @@ def test_blocks_put_together_by_the_model_are_the_same(attending, target):
 def test_the_grid_model_of_training_is_explained_block_by_block():
     """Its own layer, its own grid; a bump of one channel in one tile gives that tile's weight."""
     torch.manual_seed(9)
-    model = build(Model(name="grid_transformer_smoke", pretrained="none"), load=False)
+    model = build(recipe("li2026:smoke").model, load=False)
     model = model.eval().double()
     n = model.grid.grid
     images = torch.randn(1, 1, 32 * n, 32 * n, dtype=torch.float64)

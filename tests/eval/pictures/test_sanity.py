@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from eval.explained import LIMIT
-from eval.gradcam import gradcam
-from eval.sanity import blocks, randomised, sanity
-from eval.similarity import rank_correlation
+from eval.pictures.explained import LIMIT
+from eval.pictures.gradcam import gradcam
+from eval.pictures.sanity import blocks, randomised, sanity
+from eval.pictures.similarity import rank_correlation
 from training.config import Model
 from training.models import build
 

@@ -2,7 +2,7 @@
 
 ::
 
-    panels(run)                          RUN/report/gradcam/*.png    chosen by rule (`eval.chosen`)
+    panels(run)                          RUN/report/gradcam/*.png    chosen by rule (see `chosen`)
     attention_of(run, world.json)        RUN/report/attention.json   shares, controls, sanity checks
 
 Both are made again only if the weights or the choice changed. This is the one file of eval, with
@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_sharding.schema import CLASSES, canonical_json, sha256_file, write_atomic
-from eval.chosen import Chosen, choose, labelled, measured
-from eval.explained import UNKNOWN, Explained, Looked
 from eval.frames import Frame
-from eval.measure import MEASURED, looked, small
-from eval.overlay import OVERLAY, panel_png
-from eval.panel import Panel, keep_panels, kept_panels
+from eval.pictures.chosen import Chosen, choose, labelled, measured
+from eval.pictures.explained import UNKNOWN, Explained, Looked
+from eval.pictures.measure import MEASURED, looked, small
+from eval.pictures.overlay import OVERLAY, panel_png
+from eval.pictures.panel import Panel, keep_panels, kept_panels
 from eval.runs import MODELS, Run
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Eyes:
         """
         import torch
 
-        from eval.gradcam import gradcam
+        from eval.pictures.gradcam import gradcam
         from training.models import cam_layer
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -227,7 +227,7 @@ def kept_attention(path: Path, stamp: str | None = None) -> Explained | None:
 def _explained(
     eyes: Eyes, rows: dict[str, Frame], world: Path | None, stamp: str, known: str | None
 ) -> Explained:
-    from eval.sanity import randomised, sanity
+    from eval.pictures.sanity import randomised, sanity
     from training.models import cam_layer
 
     model = eyes.loaded[0]

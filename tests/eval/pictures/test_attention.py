@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eval.attention import NO_MAP, Attention, averaged, mean, of_region, table
+from eval.pictures.attention import NO_MAP, Attention, averaged, mean, of_region, table
 
 
 def halves(shape=(4, 6)):

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 from skimage.metrics import structural_similarity
 
-from eval.similarity import rank_correlation, ssim
+from eval.pictures.similarity import rank_correlation, ssim
 
 
 @pytest.mark.parametrize("seed", range(5))

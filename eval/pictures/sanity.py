@@ -20,9 +20,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from eval.attention import mean
-from eval.explained import LIMIT, Sanity, Stage
-from eval.similarity import rank_correlation, ssim
+from eval.pictures.attention import mean
+from eval.pictures.explained import LIMIT, Sanity, Stage
+from eval.pictures.similarity import rank_correlation, ssim
 
 #: A network is taken apart one level deeper where one of its parts holds more of it than this.
 TOO_MUCH = 0.8

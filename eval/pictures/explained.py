@@ -1,7 +1,7 @@
 """RUN/report/attention.json: what a model looks at, and whether its maps are of the model at all.
 
-Written by `eval.explain.attention_of`, read by the report; neither torch nor pixels are needed to
-read it.
+Written by `explain.attention_of`, read by the report; neither torch nor pixels are needed to read
+it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Literal
 
 from data_sharding.schema import Strict
-from eval.attention import RegionAttention
 from eval.estimate import Estimate
+from eval.pictures.attention import RegionAttention
 
 #: Largest mean size of a rank correlation that a map may keep once all weights are random.
 LIMIT = 0.5

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_sharding.schema import CLASSES
-from eval.attention import averaged, of_region, table
-from eval.explained import Looked
 from eval.frames import Frame
+from eval.pictures.attention import averaged, of_region, table
+from eval.pictures.explained import Looked
 
 #: Longer side of a map that is measured, in pixels: Grad-CAM's own maps are coarser.
 MEASURED = 128

@@ -11,7 +11,7 @@ area, 1 for a model that looks everywhere alike. The *pointing game* asks where 
     table(found, patients)                                   # a cohort, with intervals
 
 Intervals resample patients. What is needed to know the regions is not known here: see
-`eval.explain`.
+`eval.pictures.explain`.
 """
 
 from __future__ import annotations

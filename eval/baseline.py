@@ -1,8 +1,9 @@
 """Who was studied: Table 1 of one cohort, one row of facts per patient.
 
-Normal and low bone mass are set side by side with the tests that such tables use: Welch's t for
-means, Pearson's chi-squared (without Yates) for shares, and standardised differences, which do not
-grow with the number of patients. No p is corrected: the table describes, it proves nothing.
+Those with a negative label (`normal`) and a positive one (`low_bone_mass`, whatever the run learnt)
+are set side by side with the tests that such tables use: Welch's t for means, Pearson's chi-squared
+(without Yates) for shares, and standardised differences, which do not grow with the number of
+patients. No p is corrected: the table describes, it proves nothing.
 """
 
 from __future__ import annotations

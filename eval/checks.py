@@ -26,7 +26,7 @@ def check_cohort(frame: Frame, cohort: str) -> None:
     if odd.any():
         raise ValueError(
             f"{cohort}: {int(odd.sum())} labels are not 0, 1 or missing, such as of "
-            f"{_some(frame.loc[odd, 'key'])}: labels must be 0, 1 (low bone mass) or empty"
+            f"{_some(frame.loc[odd, 'key'])}: labels must be 0, 1 (positive) or empty"
         )
     for fact, known in (("sex", ("F", "M")), ("severity", SEVERITIES)):
         odd = frame[fact].notna() & (frame[fact] != "") & ~frame[fact].isin(known)
@@ -101,7 +101,7 @@ def notes(frame: Frame) -> list[str]:
     if not labels.size:
         found.append("No picture of this cohort has a reference label.")
     elif labels.size == 1:
-        has = "has low bone mass" if labels[0] == 1 else "is normal"
+        has = "has a positive one" if labels[0] == 1 else "has a negative one"
         found.append(f"Everybody with a reference label {has}: nothing can be ranked.")
     if frame.duplicated(["model", "patient"]).any():
         found.append("Some patients have several pictures: intervals allow for it.")

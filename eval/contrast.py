@@ -18,10 +18,10 @@ MEANS, SHARES = "Welch t", "Pearson chi-squared"
 
 
 class Contrast(Strict):
-    """Normal against low bone mass; None where `undefined` says why.
+    """Negative against positive labels; None where `undefined` says why.
 
     - test: "Welch t" or "Pearson chi-squared"; statistic, df and two-sided p are its own.
-    - smd: standardised mean difference, low bone mass minus normal, in standard deviations; of
+    - smd: standardised mean difference, positive minus negative, in standard deviations; of
       shares the multinomial one (Yang & Dalton, SAS Global Forum 2012), which has no sign.
     - note: what to doubt, such as expected counts below 5.
     """

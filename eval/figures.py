@@ -12,6 +12,7 @@ from eval.cohort import Metrics, ModelMetrics
 from eval.curves import pr, roc
 from eval.estimate import Estimate
 from eval.frames import Frame
+from eval.learnt import POSITIVE
 from eval.reporting.benefit import SENSIBLE
 from eval.runs import MODELS, Run
 
@@ -32,12 +33,13 @@ class Figures:
     why: str
 
 
-def cohort_figures(metrics: Metrics, frame: Frame) -> Figures:
+def cohort_figures(metrics: Metrics, frame: Frame, positive: str = POSITIVE) -> Figures:
     """Draw one cohort.
 
     Args:
         metrics: of the cohort.
         frame: its predictions.
+        positive: what the run learnt to find.
     """
     name = metrics.cohort
     ranked = [m for m in metrics.models if m.overall.auroc.value is not None]
@@ -47,7 +49,7 @@ def cohort_figures(metrics: Metrics, frame: Frame) -> Figures:
     return Figures(
         roc=receiver,
         precision_recall=precision_recall,
-        reliability=plots.reliability(bins, f"reliability {name}") if bins else None,
+        reliability=plots.reliability(bins, f"reliability {name}", positive) if bins else None,
         decision=_decision(metrics),
         severity=_severity(metrics),
         fractures=_fractures(metrics),

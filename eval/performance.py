@@ -20,11 +20,11 @@ from eval.intervals import Method, proportion
 from eval.resampled_ratios import bootstrap_metrics
 
 NOBODY = "nobody with a reference label in this group"
-#: Why a ratio does not exist, as `decisions` says it and as a report on bones does.
+#: Why a ratio does not exist, as `decisions` says it and as a report on people does.
 WORDS = {
     "no rows": NOBODY,
-    "nobody is positive": "nobody here has low bone mass",
-    "nobody is negative": "nobody here is normal",
+    "nobody is positive": "nobody here has a positive label",
+    "nobody is negative": "nobody here has a negative label",
 }
 
 
@@ -57,7 +57,7 @@ class Cases:
 
     @property
     def flagged(self) -> NDArray[np.bool_]:
-        """Bool [n]: said to have low bone mass; everything False without a threshold."""
+        """Bool [n]: said to be positive; everything False without a threshold."""
         return self.probability >= (np.inf if self.threshold is None else self.threshold)
 
     @property
@@ -66,12 +66,12 @@ class Cases:
         if self.label.size == 0:
             return NOBODY
         if self.label.all():
-            return f"one class only: all {self.label.size} have low bone mass"
-        return None if self.label.any() else f"one class only: all {self.label.size} are normal"
+            return f"one class only: all {self.label.size} are positive"
+        return None if self.label.any() else f"one class only: all {self.label.size} are negative"
 
 
 class Confusion(Strict):
-    """Counts of rows; positive means low bone mass."""
+    """Counts of rows; what positive means is `eval.learnt`'s to say."""
 
     tp: int
     fp: int
@@ -146,7 +146,8 @@ def too_few(cases: Cases, least: int) -> str | None:
     found = [distinct(cases.patient[rows]) for rows in (sick, ~sick)]
     if min(found) >= least:
         return None
-    return f"{found[0]} patients with low bone mass and {found[1]} normal: fewer than {least}"
+    kinds = f"{found[0]} patients with a positive and {found[1]} with a negative label"
+    return f"{kinds}: fewer than {least}"
 
 
 def distinct(patient: NDArray[np.int64]) -> int:

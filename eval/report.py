@@ -58,7 +58,10 @@ def write_report(run: Path, explain: bool = True, world: Path | None = None) -> 
 
 def render(run: Run, metrics: Sequence[Metrics], problems: Sequence[str], seen: Pictures) -> str:
     """The page as text."""
-    figures = {m.cohort: cohort_figures(m, run.predictions(m.cohort)) for m in shown(metrics)}
+    positive = run.learnt.positive
+    figures = {
+        m.cohort: cohort_figures(m, run.predictions(m.cohort), positive) for m in shown(metrics)
+    }
     return page(**contents(run, metrics, problems, figures, seen))
 
 

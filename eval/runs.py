@@ -22,8 +22,9 @@ import pyarrow as pa
 
 from data_sharding.schema import Manifest, check_predictions
 from eval.frames import Frame
+from eval.learnt import Learnt
 
-MODELS = ("teacher", "student", "fracture")
+MODELS = ("image", "teacher", "student", "fracture")
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ class Run:
     def facts(self) -> dict[str, Any]:
         """run.json, or {}."""
         return read_json(self.folder / "run.json")
+
+    @property
+    def learnt(self) -> Learnt:
+        """What a positive label of this run is of, as run.json says."""
+        return Learnt.of(self.facts)
 
     @property
     def config(self) -> str:

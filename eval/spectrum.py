@@ -18,8 +18,8 @@ from eval.subgroups import Rule
 class Spectrum(Strict):
     """Shares of the patients with a reference label, with intervals.
 
-    - prevalence: of low bone mass.
-    - severities: mild, moderate, advanced -> share of those with low bone mass; empty where the
+    - prevalence: of positive labels.
+    - severities: mild, moderate, advanced -> share of those with a positive label; empty where the
       cohort states none.
     - women: share of those whose sex is known.
     - aged_65: share of those whose age is known.
@@ -61,7 +61,7 @@ def spectrum(
         patients=len(people),
         prevalence=share(sick, sick.notna(), "nobody with a label"),
         severities={
-            s: share(severity == s, stated, "nobody here has low bone mass", "severity", s)
+            s: share(severity == s, stated, "nobody here has a positive label", "severity", s)
             for s in (SEVERITIES[1:] if stated.any() else ())
         },
         women=share(sex == "F", sex.isin(["F", "M"]), "no sex is known", "sex", "women"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from eval.cohort import Metrics, ModelMetrics
 from eval.estimate import Estimate
+from eval.learnt import DEFAULT, Learnt
 from eval.runs import is_tuning
 
 
@@ -54,12 +55,12 @@ def spread(metrics: Sequence[Metrics], best: tuple[Metrics, ModelMetrics]) -> st
     )
 
 
-def reading(metrics: Metrics, model: ModelMetrics) -> list[str]:
+def reading(metrics: Metrics, model: ModelMetrics, learnt: Learnt = DEFAULT) -> list[str]:
     """What the result on one cohort means in people, as sentences."""
-    o = model.overall
+    o, disease = model.overall, learnt.positive
     people = o.n == o.patients
     size = f"{o.n:,} people" if people else f"{o.n:,} pictures of {o.patients:,} people"
-    common = f"{_of_100(o.prevalence)} in 100 with low bone mass by DXA"
+    common = f"{_of_100(o.prevalence)} in 100 with {disease} by DXA"
     place = f"In {metrics.cohort} ({size}, {common})"
     many, had = ("people", "had") if people else ("pictures", "were of people with")
     said = []
@@ -68,17 +69,17 @@ def reading(metrics: Metrics, model: ModelMetrics) -> list[str]:
     else:
         said.append(
             f"{place}, of 100 {many} flagged by the {model.model} "
-            f"{_of_100(o.ppv)} {had} low bone mass{_range(o.ppv)}."
+            f"{_of_100(o.ppv)} {had} {disease}{_range(o.ppv)}."
         )
     if o.npv.value is not None and o.npv.low is not None and o.npv.high is not None:
         missed = Estimate(value=1 - o.npv.value, low=1 - o.npv.high, high=1 - o.npv.low)
         said.append(
-            f"Of 100 not flagged, {_of_100(missed)} {had} low bone mass all the same"
+            f"Of 100 not flagged, {_of_100(missed)} {had} {disease} all the same"
             f"{_range(missed)}: a negative answer does not rule it out."
         )
     if o.sensitivity.value is not None:
         said.append(
-            f"Of 100 {many} with low bone mass it found {_of_100(o.sensitivity)}"
+            f"Of 100 {many} with {disease} it found {_of_100(o.sensitivity)}"
             f"{_range(o.sensitivity)}."
         )
     return said
@@ -94,12 +95,8 @@ def _range(e: Estimate) -> str:
     return f" (95% interval {100 * e.low:.0f} to {100 * e.high:.0f})"
 
 
-#: Printed in every report, whatever the numbers say.
+#: Printed in every report, whatever the numbers say, after what `limitations` says of the disease.
 LIMITATIONS = (
-    "Low bone mass here means the DXA label policy named under each dataset. The model does not "
-    "measure bone density, gives no T-score, and was not built to find osteoporosis or fractures.",
-    "PPV and NPV hold at the prevalence of the cohort they were measured in. Where low bone mass "
-    "is rarer, fewer of those flagged will have it.",
     "People in these cohorts had both a radiograph and a DXA. Those sent to DXA differ from those "
     "who are not, and no cohort here shows what happens among everybody with a radiograph.",
     "Grad-CAM shows where a picture moved the score. It is not evidence that the model reads bone, "
@@ -109,3 +106,17 @@ LIMITATIONS = (
     "Net benefit, PPV and NPV say what happens if everybody flagged is offered a DXA and takes it.",
     "Numbers on a tuning cohort are optimistic: temperature and threshold were chosen there.",
 )
+
+
+def limitations(learnt: Learnt = DEFAULT) -> tuple[str, ...]:
+    """`LIMITATIONS`, after those of what was learnt."""
+    name = learnt.positive
+    others = "fractures" if "osteoporosis" in name else "osteoporosis or fractures"
+    return (
+        f"{name[:1].upper()}{name[1:]} here means the DXA label policy named under each dataset. "
+        "The model does not measure bone density, gives no T-score, and was not built to find "
+        f"{others}.",
+        f"PPV and NPV hold at the prevalence of the cohort they were measured in. Where {name} "
+        "is rarer, fewer of those flagged will have it.",
+        *LIMITATIONS,
+    )

@@ -20,6 +20,7 @@ import yaml
 from data_sharding.schema import Manifest, sha256_file
 from eval.cohort import Metrics
 from eval.frames import Frame
+from eval.learnt import Learnt
 from eval.runs import MODELS, Run, is_tuning, read_json
 
 
@@ -70,6 +71,11 @@ class Evidence:
     def afresh(self) -> Evidence:
         """The same files for another answer, which has leant on none yet."""
         return Evidence(self.run, {}, self.kept)
+
+    @property
+    def learnt(self) -> Learnt:
+        """What a positive label is of."""
+        return self._once(self.run.folder / "run.json", lambda: self.run.learnt, "learnt")
 
     def facts(self) -> dict[str, Any]:
         """run.json."""

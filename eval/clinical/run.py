@@ -145,7 +145,7 @@ def _refuse_unlabelled(run: Run) -> None:
     if cohorts and all(run.predictions(c)["label"].isna().all() for c in cohorts):
         raise ValueError(
             f"{run.folder}: no prediction has a DXA label, which clinical models are judged by; "
-            "give a run of a model of low bone mass"
+            "give a run whose cohorts have labels"
         )
 
 

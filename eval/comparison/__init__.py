@@ -46,6 +46,7 @@ def compare(
             Source(
                 run=name,
                 recipe=str(run.facts.get("recipe") or ""),
+                positive=run.learnt.positive,
                 predictions_sha256={m.cohort: m.predictions_sha256 for m in metrics[name]},
             )
             for name, run in runs.items()

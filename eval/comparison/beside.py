@@ -40,5 +40,6 @@ def with_clinical(run: Run, clinical: Sequence[Path]) -> Path:
         write_atomic(target, data.getvalue())
     name = run.facts.get("run_id") or run.folder.resolve().name
     facts = {"run_id": str(name), "recipe": "image models beside clinical ones"}
+    facts["positive"] = run.learnt.positive
     write_atomic(folder / "run.json", canonical_json(facts) + "\n")
     return folder

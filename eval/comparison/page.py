@@ -79,6 +79,7 @@ def render(comparison: Comparison, outcomes: Sequence[Outcome] = ()) -> str:
     pens, alpha = _pens(rows), 1 - comparison.confidence
     return environment.get_template("comparison.html.j2").render(
         comparison=comparison,
+        learnt=" and ".join(dict.fromkeys(s.positive for s in comparison.sources)),
         columns=COLUMNS,
         at_threshold=AT_THRESHOLD,
         cohorts=[(c, list(found)) for c, found in groupby(rows, key=lambda r: r.cohort)],

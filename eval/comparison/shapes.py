@@ -6,13 +6,15 @@ from typing import Literal
 
 from data_sharding.schema import Strict
 from eval.estimate import Estimate
+from eval.learnt import POSITIVE
 
 
 class Source(Strict):
-    """A run: its name in this comparison, and the predictions it is judged by."""
+    """A run: its name in this comparison, what it learnt, and its predictions."""
 
     run: str
     recipe: str
+    positive: str = POSITIVE
     predictions_sha256: dict[str, str]
 
 

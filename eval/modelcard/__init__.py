@@ -16,6 +16,7 @@ from data_sharding.schema import write_atomic
 from eval import foretold, wording
 from eval.checklists.evidence import Evidence, Missing
 from eval.cohort import Metrics
+from eval.learnt import POSITIVE
 from eval.modelcard import sections, survival
 from eval.modelcard.shapes import Card, Figure, Section, Table
 from eval.runs import Run
@@ -23,12 +24,12 @@ from eval.runs import Run
 __all__ = ["FORBIDDEN", "INTENDED", "Card", "Figure", "Section", "Table", "card", "write_card"]
 
 _RESEARCH = "For research by people who can read the intervals below. It is not a medical device."
-INTENDED = (
+_USE = (
     "To point out, among people who have a chest radiograph anyway, those to whom bone "
-    "densitometry (DXA) may be worth offering. Its answer is a probability of low bone mass, and a "
-    "flag where that reaches the frozen threshold.",
-    _RESEARCH,
+    "densitometry (DXA) may be worth offering. Its answer is a probability of {}, and a "
+    "flag where that reaches the frozen threshold."
 )
+INTENDED = (_USE.format(POSITIVE), _RESEARCH)
 FORBIDDEN = (
     "to diagnose osteoporosis or low bone mass, or to treat anybody",
     "to decide that somebody needs no DXA: a probability below the threshold rules nothing out",
@@ -56,13 +57,14 @@ def card(run: Run, metrics: Sequence[Metrics]) -> Card:
     found = survival.survivors(evidence)
     fractures = bool(found) and foretold.no_labels(metrics)
     risks = [survival.intended(evidence, model) for model in found]
-    use = (*risks, _RESEARCH) if fractures else (INTENDED[0], *risks, *INTENDED[1:])
+    learnt = run.learnt
+    use = risks if fractures else [_USE.format(learnt.positive), *risks]
     never = FORBIDDEN_SURVIVAL if fractures else FORBIDDEN
-    general = foretold.LIMITATIONS if fractures else wording.LIMITATIONS
+    general = foretold.LIMITATIONS if fractures else wording.limitations(learnt)
     return Card(
         name,
         (
-            Section("Intended use", use),
+            Section("Intended use", (*use, _RESEARCH)),
             Section("It must not be used", points=never),
             sections.models(evidence),
             sections.data(evidence),
@@ -70,7 +72,7 @@ def card(run: Run, metrics: Sequence[Metrics]) -> Card:
             sections.operating(evidence, metrics),
             sections.groups(metrics),
             Section("Limitations", points=(*sections.limits(evidence, metrics), *general)),
-            sections.hashes(evidence, metrics),
+            sections.hashes(evidence, metrics, learnt),
         ),
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from data_sharding.schema import CLASSES
 from eval import foretold, wording
 from eval.checklists.answers.method import (
     initialisation,
@@ -18,6 +17,7 @@ from eval.checklists.evidence import Evidence, Missing, said
 from eval.cohort import Metrics, ModelMetrics
 from eval.estimate import Estimate
 from eval.gates import PAIR
+from eval.learnt import DEFAULT, Learnt
 from eval.modelcard import survival
 from eval.modelcard.shapes import Figure, Section, Table
 from eval.runs import is_tuning
@@ -183,7 +183,7 @@ def _is_off(slope: Estimate) -> bool:
     return slope.low is not None and slope.high is not None and not slope.low <= 1 <= slope.high
 
 
-def hashes(e: Evidence, metrics: Sequence[Metrics]) -> Section:
+def hashes(e: Evidence, metrics: Sequence[Metrics], learnt: Learnt = DEFAULT) -> Section:
     """What weights, data and predictions can be told by."""
     facts = []
     try:
@@ -197,4 +197,5 @@ def hashes(e: Evidence, metrics: Sequence[Metrics]) -> Section:
     facts += [(f"predictions of {m.cohort}, SHA-256", m.predictions_sha256) for m in metrics]
     if foretold.fractures_only(metrics):
         return Section("Hashes", facts=tuple(facts))
-    return Section(f"Hashes (classes: 0 {CLASSES[0]}, 1 {CLASSES[1]})", facts=tuple(facts))
+    classes = f"classes: 0 {learnt.negative}, 1 {learnt.positive}"
+    return Section(f"Hashes ({classes})", facts=tuple(facts))

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import matplotlib as mpl
 from matplotlib.ticker import MaxNLocator
 
+from eval.learnt import POSITIVE
 from eval.plots.style import MUTED, STYLE, paper, pen, svg
 from eval.reliability import Bin
 
 
-def reliability(bins: Mapping[str, Sequence[Bin]], name: str) -> str:
+def reliability(bins: Mapping[str, Sequence[Bin]], name: str, positive: str = POSITIVE) -> str:
     """Observed share against mean predicted probability, with the number of predictions below."""
     with mpl.rc_context(STYLE):
         figure = paper((4.7, 4.8))
@@ -29,7 +30,7 @@ def reliability(bins: Mapping[str, Sequence[Bin]], name: str) -> str:
             width = 0.08 / len(bins)
             centres = [(b.low + b.high) / 2 + (i - (len(bins) - 1) / 2) * width for b in row]
             bottom.bar(centres, [b.n for b in row], width=width * 0.9, color=p.ink)
-        top.set(title="Reliability", ylabel="observed share with low bone mass")
+        top.set(title="Reliability", ylabel=f"observed share with {positive}")
         top.set(xlim=(-0.01, 1.01), ylim=(-0.02, 1.02))
         bottom.set(xlabel="predicted probability", ylabel="number")
         bottom.yaxis.set_major_locator(MaxNLocator(2, integer=True))

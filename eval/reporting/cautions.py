@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from eval.cohort import Metrics, ModelMetrics
 from eval.estimate import Estimate
+from eval.learnt import DEFAULT, Learnt
 from eval.reporting.groups import small
 from eval.reporting.prevalence import Reweighted
 from eval.reporting.text import p_value
@@ -25,6 +26,7 @@ def cautions(
     shown: Sequence[Metrics],
     internal: Metrics | None,
     packs: Sequence[Pack],
+    learnt: Learnt = DEFAULT,
 ) -> list[str]:
     """Sentences, the gravest first; each names its cohort and its numbers.
 
@@ -33,16 +35,17 @@ def cautions(
         shown: the cohorts of the report that chose no threshold.
         internal: the labelled cohort of where the model was made, to compare the others with.
         packs: the datasets of the run, whose ledgers say who was left out by the label policy.
+        learnt: what a positive label is of.
     """
-    said = _worse_for(*best) if best else []
+    said = _worse_for(*best, learnt) if best else []
     said += _left_out(packs)
     for metrics in shown:
         if internal is not None and metrics.cohort != internal.cohort:
-            said += _against(metrics, internal)
-    return said + _size(shown)
+            said += _against(metrics, internal, learnt)
+    return said + _size(shown, learnt)
 
 
-def _worse_for(metrics: Metrics, model: ModelMetrics) -> list[str]:
+def _worse_for(metrics: Metrics, model: ModelMetrics, learnt: Learnt) -> list[str]:
     """Groups by one characteristic whom the leading model finds, or spares, less than the rest."""
     said = []
     for s in model.subgroups:
@@ -50,11 +53,11 @@ def _worse_for(metrics: Metrics, model: ModelMetrics) -> list[str]:
             continue
         for what, here, gap in (
             (
-                "finds fewer of those with low bone mass",
+                f"finds fewer of those with {learnt.positive}",
                 s.performance.sensitivity,
                 s.gap.sensitivity,
             ),
-            ("spares fewer of the normal", s.performance.specificity, s.gap.specificity),
+            (f"spares fewer of {learnt.others}", s.performance.specificity, s.gap.specificity),
         ):
             if small(gap) and float(gap) < 0:
                 who = s.level if s.by == "sex" else f"{s.by} {s.level}"
@@ -84,20 +87,20 @@ def _left_out(packs: Sequence[Pack]) -> list[str]:
     ]
 
 
-def _against(metrics: Metrics, internal: Metrics) -> list[str]:
+def _against(metrics: Metrics, internal: Metrics, learnt: Learnt) -> list[str]:
     """Where two cohorts differ by more than chance: intervals that do not meet."""
     here, there = metrics.spectrum, internal.spectrum
     if here is None or there is None:
         return []
     pairs = [
-        ("people with low bone mass", here.prevalence, there.prevalence,
+        (f"people with {learnt.positive}", here.prevalence, there.prevalence,
          "PPV and NPV of the two cannot be compared."),
         ("women", here.women, there.women, "Compare within sexes."),
         ("people of 65 and older", here.aged_65, there.aged_65, "Compare within age bands."),
     ]  # fmt: skip
     mix = sorted(set(here.severities) & set(there.severities))
     pairs += [
-        (f"{s} cases among those with low bone mass", here.severities[s], there.severities[s],
+        (f"{s} cases among those with {learnt.positive}", here.severities[s], there.severities[s],
          "Sensitivity follows severity.")
         for s in mix
     ]  # fmt: skip
@@ -109,11 +112,11 @@ def _against(metrics: Metrics, internal: Metrics) -> list[str]:
     ]
 
 
-def _size(shown: Sequence[Metrics]) -> list[str]:
+def _size(shown: Sequence[Metrics], learnt: Learnt) -> list[str]:
     few = []
     for metrics in shown:
         base = metrics.baseline
-        sides = ((base.low_bone_mass, "with low bone mass"), (base.normal, "without"))
+        sides = ((base.low_bone_mass, f"with {learnt.positive}"), (base.normal, "without"))
         if parts := [f"{n:,} {side}" for n, side in sides if 0 < n < ENOUGH]:
             few.append(f"{metrics.cohort} ({' and '.join(parts)})")
     if not few:
@@ -124,7 +127,7 @@ def _size(shown: Sequence[Metrics]) -> list[str]:
     ]
 
 
-def elsewhere(found: Reweighted) -> str:
+def elsewhere(found: Reweighted, learnt: Learnt = DEFAULT) -> str:
     """What a flag would mean where the condition is rarer: one sentence of the rarest stated.
 
     '' where that has no interval: nobody was flagged in vain, which few people prove little by.
@@ -133,9 +136,10 @@ def elsewhere(found: Reweighted) -> str:
     if at.ppv.value is None or at.ppv.low is None or at.ppv.high is None:
         return ""
     return (
-        f"Where {100 * at.prevalence:.0f} in 100 have low bone mass, {100 * at.ppv.value:.0f} of "
-        f"100 flagged would have it (95% interval {100 * at.ppv.low:.0f} to "
-        f"{100 * at.ppv.high:.0f}), if the model found and spared people as it did here."
+        f"Where {100 * at.prevalence:.0f} in 100 have {learnt.positive}, "
+        f"{100 * at.ppv.value:.0f} of 100 flagged would have it (95% interval "
+        f"{100 * at.ppv.low:.0f} to {100 * at.ppv.high:.0f}), if the model found and spared people "
+        "as it did here."
     )
 
 

@@ -13,6 +13,7 @@ from eval.checklists import Checklist, filled
 from eval.cohort import Metrics, ModelMetrics
 from eval.figures import Figures, training_figures
 from eval.frames import Frame
+from eval.learnt import Learnt
 from eval.reporting.benefit import SENSIBLE, acts, gains
 from eval.reporting.cautions import cautions, elsewhere
 from eval.reporting.groups import SMALL_P, forest, small
@@ -66,7 +67,7 @@ def contents(
     found, no_checklists = _checklists(run)
     other_prevalences = [r for m in drawn for r in reweighted(m, run.predictions(m.cohort))]
     leading = {m.cohort: sorted(m.models, key=lambda x: x.model != "student") for m in drawn}
-    facts = run.facts
+    facts, learnt = run.facts, run.learnt
     return {
         "sections": {
             "fractures": any(x.fracture for m in drawn for x in m.models),
@@ -79,12 +80,13 @@ def contents(
         "shown": drawn,
         "problems": [without_path(p, run) for p in problems],
         "facts": facts,
+        "learnt": learnt,
         "other_facts": {k: v for k, v in facts.items() if k not in PLACED},
         "ceiling": ceilings(run),
         "config": without_places(run.config),
         "headline": best,
-        "reading": _reading(best, metrics, other_prevalences),
-        "cautions": cautions(best, drawn, internal, run.packs),
+        "reading": _reading(best, metrics, other_prevalences, learnt),
+        "cautions": cautions(best, drawn, internal, run.packs, learnt),
         "is_tuning": is_tuning,
         "figures": figures,
         "reweighted": other_prevalences,
@@ -131,14 +133,15 @@ def _reading(
     best: tuple[Metrics, ModelMetrics] | None,
     metrics: Sequence[Metrics],
     found: Sequence[Reweighted],
+    learnt: Learnt,
 ) -> Sequence[str]:
     """The lead result in sentences, and what it would mean where the condition is rarer."""
     if best is None:
         fractures = foretold.leading(metrics)
         return foretold.reading(*fractures) if fractures else []
     names = best[0].cohort, best[1].model
-    rarer = [elsewhere(r) for r in found if (r.cohort, r.model) == names]
-    return [*wording.reading(*best), *filter(None, [*rarer, wording.spread(metrics, best)])]
+    rarer = [elsewhere(r, learnt) for r in found if (r.cohort, r.model) == names]
+    return [*wording.reading(*best, learnt), *filter(None, [*rarer, wording.spread(metrics, best)])]
 
 
 def _checklists(run: Run) -> tuple[list[Checklist], str]:

@@ -47,8 +47,8 @@ def gap(cases: Cases, rows: Mask, least: int, least_of_class: int) -> Gap:
     sick = cases.label == 1
     return Gap(
         auroc=auroc_gap(cases, rows, least_of_class),
-        sensitivity=share_gap(cases, rows, sick, cases.flagged, "with low bone mass", least),
-        specificity=share_gap(cases, rows, ~sick, ~cases.flagged, "normal", least),
+        sensitivity=share_gap(cases, rows, sick, cases.flagged, "with a positive label", least),
+        specificity=share_gap(cases, rows, ~sick, ~cases.flagged, "with a negative label", least),
     )
 
 

@@ -49,7 +49,7 @@ BROKEN = {
     "a picture twice": (lambda f: pd.concat([f, f.head(1)]), "two predictions for one key"),
     "labels of three classes": (
         lambda f: f.assign(label=np.arange(len(f)) // 2 % 3),
-        "labels must be 0, 1 (low bone mass) or empty",
+        "labels must be 0, 1 (positive) or empty",
     ),
     "no patient": (lambda f: f.assign(patient=pd.NA), "may not be empty"),
     "two thresholds": (
@@ -125,7 +125,7 @@ def test_a_cohort_of_nobody_is_no_error(frame, tmp_path, save_cohort):
     assert (found["models"], found["spectrum"], found["baseline"]["patients"]) == ([], None, 0)
 
 
-@pytest.mark.parametrize(("label", "what"), [(0, "is normal"), (1, "has low bone mass")])
+@pytest.mark.parametrize(("label", "what"), [(0, "has a negative one"), (1, "has a positive one")])
 def test_one_class_is_undefined_with_the_reason(label, what, frame, tmp_path, save_cohort):
     save_cohort(tmp_path, frame.assign(label=label), "c")
     assert call("metrics", tmp_path).exit_code == 0

@@ -85,7 +85,7 @@ def test_one_class_in_a_subgroup_is_undefined_with_the_reason(frame):
     assert men.level == "men"
     assert men.performance.auroc.value is None
     assert "one class only" in men.performance.auroc.undefined
-    assert men.performance.sensitivity.undefined == "nobody here has low bone mass"
+    assert men.performance.sensitivity.undefined == "nobody here has a positive label"
     assert men.performance.specificity.value is not None
 
 

@@ -136,7 +136,7 @@ def test_severity_is_one_class_and_says_so(model):
     assert (
         mild.gap.sensitivity.value < 0 < group(model, "severity", "advanced").gap.sensitivity.value
     )
-    assert "patients normal" in mild.gap.specificity.undefined
+    assert "patients with a negative label" in mild.gap.specificity.undefined
 
 
 def test_one_site_and_no_vendor_are_no_split(frame):

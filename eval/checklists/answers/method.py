@@ -116,7 +116,7 @@ def output(e: Evidence) -> str:
         threshold, rule, split = (
             number(stated("operating_point.json", p, k)) for k in ("threshold", "rule", "split")
         )
-        at = f"a probability of low bone mass of {threshold} or more"
+        at = f"a probability of {e.learnt.positive} of {threshold} or more"
         parts.append(f"{name}: flagged at {at} ({rule}, {split})")
     return joined(parts)
 

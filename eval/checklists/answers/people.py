@@ -9,12 +9,12 @@ from eval.foretold import NO_LABEL, seen, unlabelled
 
 
 def sample_size(e: Evidence) -> str:
-    """Patients and pictures of each cohort, and how many have low bone mass."""
+    """Patients and pictures of each cohort, and how many are positive."""
     parts = []
     for m in e.metrics():
         b = m.baseline
         size = f"{count(b.patients, 'patient')}, {count(b.pictures, 'picture')}"
-        reference = NO_LABEL if unlabelled(m) else f"{b.low_bone_mass:,} with low bone mass"
+        reference = NO_LABEL if unlabelled(m) else f"{b.low_bone_mass:,} with {e.learnt.positive}"
         fractures = [f"{x.model}: {said}" for x in m.models if (said := seen(x))]
         parts.append("; ".join([f"{m.cohort}: {size}, {reference}", *fractures]))
     return joined(parts)
@@ -30,7 +30,7 @@ def demographics(e: Evidence) -> str:
             sd = "" if b.age_years.sd is None else f" (SD {b.age_years.sd:.1f})"
             age = f"age {b.age_years.mean:.1f}{sd} years"
         sexes = ", ".join(f"{level} {known(n)}" for level, n in b.counts("sex").items())
-        reference = f"{b.normal:,} normal, {b.low_bone_mass:,} with low bone mass"
+        reference = f"{b.normal:,} {e.learnt.without}, {b.low_bone_mass:,} with {e.learnt.positive}"
         reference = NO_LABEL if unlabelled(m) else reference
         parts.append(f"{m.cohort}, {size}: {age}; {sexes or 'sex not recorded'}; {reference}")
     return joined(parts)
@@ -45,21 +45,22 @@ def missing(e: Evidence) -> str:
 
 def events(e: Evidence) -> str:
     """Rows and patients in each analysis, and how many are positive."""
-    return of_each(e.metrics(), _events)
+    return of_each(e.metrics(), lambda x: _events(x, e.learnt.positive))
 
 
-def _events(x: ModelMetrics) -> str:
+def _events(x: ModelMetrics, positive: str) -> str:
     if fractures := seen(x):
         return f"{fractures}; {NO_LABEL}"
     size = f"{count(x.overall.n, 'picture')} of {count(x.overall.patients, 'patient')}"
-    cases = f"{x.overall.positives:,} with low bone mass"
+    cases = f"{x.overall.positives:,} with {positive}"
     return f"{size}, {cases}; {x.unlabelled:,} without a reference"
 
 
 def imbalance(e: Evidence) -> str:
     """The share of positives in each cohort."""
+    positive = e.learnt.positive
     parts = [
-        f"{m.cohort}: {m.models[0].overall.prevalence.text(1, percent=True)} with low bone mass"
+        f"{m.cohort}: {m.models[0].overall.prevalence.text(1, percent=True)} with {positive}"
         for m in e.metrics()
         if m.models and not unlabelled(m)
     ]

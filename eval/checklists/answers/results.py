@@ -7,6 +7,7 @@ from eval.checklists.evidence import Evidence, Missing
 from eval.cohort import Metrics, ModelMetrics
 from eval.estimate import Estimate
 from eval.foretold import fractures_only, told
+from eval.learnt import Learnt
 from eval.runs import is_tuning
 
 #: Fields of metrics.json whose names are not words; the others read as they are.
@@ -149,7 +150,7 @@ def crosstab(e: Evidence) -> str:
 
 def failures(e: Evidence) -> str:
     """How many were missed and flagged for nothing, and by severity where known."""
-    return of_each(e.metrics(), _missed)
+    return of_each(e.metrics(), lambda x: _missed(x, e.learnt))
 
 
 def fairness(e: Evidence) -> str:
@@ -215,7 +216,7 @@ def _counts(x: ModelMetrics) -> str:
     return "" if c is None else f"TP {c.tp:,}, FP {c.fp:,}, FN {c.fn:,}, TN {c.tn:,}"
 
 
-def _missed(x: ModelMetrics) -> str:
+def _missed(x: ModelMetrics, learnt: Learnt) -> str:
     c = x.overall.confusion
     if c is None:
         return ""
@@ -223,8 +224,8 @@ def _missed(x: ModelMetrics) -> str:
         f"{s.level} {s.accuracy.text(2)}" for s in x.severities if s.accuracy.value is not None
     ]
     by = f"; called rightly by severity: {', '.join(bands)}" if bands else ""
-    missed = f"{c.fn:,} of {c.fn + c.tp:,} with low bone mass not flagged"
-    return f"{missed}, {c.fp:,} of {c.fp + c.tn:,} normal flagged{by}"
+    missed = f"{c.fn:,} of {c.fn + c.tp:,} with {learnt.positive} not flagged"
+    return f"{missed}, {c.fp:,} of {c.fp + c.tn:,} {learnt.without} flagged{by}"
 
 
 ANSWERS = {

@@ -8,6 +8,7 @@ newcomers and comparisons of methods run on it. What holds here is no evidence a
 
     from data_sharding.phantom.world import make_world
     make_world(Path("data/phantom"), internal=900, external=300, public=600)
+    make_world(Path("data/li"), internal=700, external=250, south=250, public=0, osteoporosis=0.33)
 
 What is physics: path lengths through bodies in space, tubes with shells and waisted boxes turned
 with the patient; attenuation by Beer-Lambert over five energies with NIST's coefficients for
@@ -19,6 +20,11 @@ of the DXA sites (to the ceiling); spectra, scatter, blur and makers' tone curve
 radiographs, and to cost an external site some AUROC); and the effect of the latent on bone, 2.3
 times nature's (`skeleton.SHELL_PER_T`), so that a small network learns it in a minute. The
 thoracic bones carry the latent exactly; only the DXA is noisy. Laterals are crude.
+
+Two worlds: as it is, a health check's people, of whom 6% have osteoporosis; with `osteoporosis`,
+the people of a hospital that is referred to (Li et al. 2026), a third or so. `south`, a second
+external hospital, has older people, more women, and makers and a tube voltage of its own. Bone is
+drawn thinner down to a latent of -3.7 and no further; whoever is below it has osteoporosis.
 
 The ceiling: because the label is a noisy reading, no model can pass an AUROC of about .95; age
 and sex alone reach about .67. ``world.json`` has both, expected and for the patients at hand.

@@ -24,29 +24,17 @@ from data_sharding.phantom.hospital import Job, identity
 from data_sharding.phantom.masks import regions, shares
 from data_sharding.phantom.public import image_name, read_findings
 from data_sharding.phantom.rendering import render
+from data_sharding.phantom.settings import Settings
 from data_sharding.phantom.stories import Shot, Story, tell
-from data_sharding.phantom.vendors import ASAN, NORTH, PUBLIC
 from data_sharding.phantom.world import FORMAT
 from data_sharding.pictures.cxr import centre, to_model
 from data_sharding.pictures.display import grey
 from data_sharding.private import Pseudonyms, load_key
-from data_sharding.schema import Manifest, Strict
+from data_sharding.schema import Manifest
 
 #: Most that a packed picture may differ from the one drawn again, in grey levels of 255 on average.
 #: Storing 8 bits takes 0.5, storing 10 takes 0.1; another patient's differs by tens.
 SAME = 2.0
-MOST = 1_000_000  # patients; a world.json that says more was not written by us
-
-
-class Settings(Strict):
-    """The settings in a world.json."""
-
-    seed: int
-    internal: int
-    external: int
-    public: int
-    size: int
-    confounder: float
 
 
 @dataclass(frozen=True)
@@ -87,7 +75,7 @@ class Atlas:
         hide = _pseudonyms(folder, pack, manifest)
         self._shown = {
             hide("sample", shown.name): shown
-            for site, n in ((ASAN, said.internal), (NORTH, said.external), (PUBLIC, said.public))
+            for site, n in said.counts()
             for k in range(n)
             for shown in _pictures(Job(folder, site, k, said.seed, said.size, said.confounder))
         }
@@ -133,11 +121,7 @@ def _settings(path: Path) -> Settings:
         world = json.loads(path.read_bytes())
         if world["format"] != FORMAT:
             raise ValueError(f"format {world['format']!r}, not {FORMAT}")
-        said = Settings.model_validate(world["settings"])
-        if min(said.internal, said.external, said.public) < 0 or said.size < 1:
-            raise ValueError("negative numbers")
-        if said.internal + said.external + said.public > MOST:
-            raise ValueError(f"more than {MOST} patients")
+        said = Settings.model_validate(world["settings"]).check()
     except ValidationError as e:
         wrong = e.errors()[0]
         why = f"settings.{'.'.join(str(x) for x in wrong['loc'])}: {wrong['msg']}"

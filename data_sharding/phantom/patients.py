@@ -8,7 +8,7 @@ the latent, an offset, and noise of its own: discordance between sites, position
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,13 +29,24 @@ LATENT_SD = 0.92  # about the mean that age, sex and BMI give
 
 @dataclass(frozen=True)
 class Mix:
-    """Who comes to a hospital: ages in years, share of women."""
+    """Who comes to a hospital: ages in years, share of women, and what else sets them apart.
+
+    `bone` (T-score) is added to everybody's mean latent. `referred` is the share of people who are
+    there because their bones are suspected: `REFERRED` says who they are, within the same ages.
+    """
 
     age_mean: float
     age_sd: float
     age_low: float
     age_high: float
     female: float
+    bone: float = 0.0
+    referred: float = 0.0
+
+
+#: People sent for a DXA on suspicion: as old and as often women as those with osteoporosis in Li et
+#: al.'s Table 1 (71.1 years, SD 8.9; 86%); `bone` is tuned, so that most of them have it.
+REFERRED = Mix(71.0, 9.0, 0, 120, 0.86, -1.0)
 
 
 @dataclass(frozen=True)
@@ -51,12 +62,16 @@ class People:
 
 def draw_people(rng: np.random.Generator, mix: Mix, n: int) -> People:
     """Draw `n` people of a hospital's mix."""
+    sent = referrals(rng, mix, n)
+    of_all, of_sent = ((m.age_mean, m.age_sd, m.female) for m in (mix, REFERRED))
+    mean, sd, women = np.where(sent[:, None], of_sent, of_all).T
     # Reflecting at the ends keeps the number of draws fixed, which keeps streams aligned.
-    age = _reflect(rng.normal(mix.age_mean, mix.age_sd, n), mix.age_low, mix.age_high)
-    female = rng.random(n) < mix.female
+    age = _reflect(rng.normal(mean, sd, n), mix.age_low, mix.age_high)
+    female = rng.random(n) < women
     height = np.where(female, 158.0, 171.0) - 0.08 * (age - 57) + rng.normal(0, 5.8, n)
     bmi = np.clip(np.where(female, 23.6, 24.6) + rng.normal(0, 3.2, n), 16.0, 38.0)
-    latent = latent_mean(age, female, bmi) + rng.normal(0, LATENT_SD, n)
+    bone = mix.bone + REFERRED.bone * sent
+    latent = latent_mean(age, female, bmi) + bone + rng.normal(0, LATENT_SD, n)
     return People(age, female, height, bmi * (height / 100) ** 2, latent)
 
 
@@ -83,6 +98,34 @@ def draw_t_scores(
     """One DXA of each person: T-scores to one decimal, as printed on a report; shape (n, 3)."""
     noise = rng.normal(0.0, 1.0, (len(latent), 3)) * np.asarray(SITE_NOISE)
     return np.round(site_means(latent, age) + noise, 1) + 0.0  # + 0.0: no "-0.0" in a table
+
+
+def referrals(rng: np.random.Generator, mix: Mix, n: int) -> NDArray[np.bool_]:
+    """Who of `n` people is referred; drawn from a stream beside `rng`, which stays as it is."""
+    if not mix.referred:
+        return np.zeros(n, bool)
+    return rng.spawn(1)[0].random(n) < mix.referred
+
+
+def referred_for(mix: Mix, prevalence: float) -> float:
+    """The share of referred people with which this share of a mix has osteoporosis.
+
+    Raises:
+        ValueError: with nobody referred the share is larger already, or with everybody smaller.
+    """
+    shares = []
+    for referred in (0.0, 1.0):
+        rng = np.random.default_rng(2026)
+        people = draw_people(rng, replace(mix, referred=referred), 60_000)
+        lowest = draw_t_scores(rng, people.latent, people.age).min(axis=1)
+        shares.append(float((lowest <= -2.5).mean()))
+    low, high = shares
+    if not low <= prevalence <= high:
+        raise ValueError(
+            f"osteoporosis is {prevalence}: give a share of people from {low + 0.005:.2f} to "
+            f"{high - 0.005:.2f}, or 0 for that of the population."
+        )
+    return round((prevalence - low) / (high - low), 3)
 
 
 def bmd(t_scores: ArrayLike) -> NDArray[np.float64]:

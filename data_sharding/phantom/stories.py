@@ -26,6 +26,7 @@ KINDS: tuple[tuple[Kind, float], ...] = (
     ("lateral_only", 0.02),
     ("ap_only", 0.02),
 )
+_PATIENT_ID = {"asan": "{number}", "north": "NB-{number}", "south": "S{number}"}
 DECLINE = 0.035  # T-score a year: the latent was higher at earlier examinations
 
 _FAMILY = "Ahn Bae Cho Choi Han Hong Jang Jung Kang Kim Lee Lim Moon Oh Park Seo Shin Song Yoo Yoon"
@@ -112,7 +113,7 @@ def tell(seed: int, site: Site, index: int) -> Story:
     return Story(
         site=site.name,
         index=index,
-        patient_id={"asan": f"{number}", "north": f"NB-{number}"}.get(site.name, f"{index + 1}"),
+        patient_id=_PATIENT_ID.get(site.name, "{index}").format(number=number, index=index + 1),
         name=f"{family}^{given}",
         sex="F" if people.female[0] else "M",
         birth=day - timedelta(days=round(age * 365.25)),

@@ -1,8 +1,9 @@
 """Rooms and hospitals: what makes two sites' pictures of the same patient differ.
 
 A room has a detector, a tone curve, a matrix and a way to store pixels. `asan` is the internal site
-(one maker, two rooms), `north` the external one (a CR reader and another maker's panel), and the
-public set comes from three rooms with styles of their own.
+(one maker, two rooms), `north` an external one (a CR reader and another maker's panel), `south` a
+second external one (two panels of two more makers, one of them a mobile unit of lower voltage, less
+dose and flatter processing), and the public set comes from three rooms with styles of their own.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class Site:
 _PANEL = Detector(kvp=120, scatter=0.35, quanta=2400, blur_mm=0.35)
 _PLATE = Detector(kvp=120, scatter=0.45, quanta=1300, blur_mm=0.55)
 _OTHER = Detector(kvp=120, scatter=0.37, quanta=1800, blur_mm=0.45)
+_FLAT = Detector(kvp=120, scatter=0.30, quanta=2000, blur_mm=0.40)
+_MOBILE = Detector(kvp=100, scatter=0.55, quanta=1000, blur_mm=0.50)
 _PLAIN, _TALL, _WIDE = (1.0, 1.0), (1.125, 1.0), (1.0, 1.0625)
 
 # fmt: off
@@ -81,6 +84,10 @@ _NCR1 = Room("NCR1", "Fukada Medical", "Plate Reader XL", "CR", 10, True, "lut",
              _PLATE, Style(1.00, 2.4, 0.66, 10.5), 0.30)
 _NDX2 = Room("NDX2", "Halden Health", "Panorama DR", "DX", 16, False, "window", _WIDE, 380,
              _OTHER, Style(1.20, 0.5, 0.90, 8.5), 0.20)
+_SDX1 = Room("SDX1", "Corvina Systems", "Thora 3", "DX", 12, False, "lut", (1.0625, 1.0625), 390,
+             _FLAT, Style(1.05, 1.6, 0.70, 11.0), 0.20)
+_SDX2 = Room("SDX2", "Ostrava Roentgen", "Nomad 100", "DX", 14, True, "window", (1.0625, 1.125),
+             384, _MOBILE, Style(0.90, 1.2, 0.60, 12.0), 0.35)
 _PUBLIC = (
     Room("PUB1", "Meridian Imaging", "Lumen 4", "DX", 8, False, "window", _PLAIN, 368,
          _OTHER, Style(1.00, 2.0, 0.72, 9.5), 0.25),
@@ -98,6 +105,12 @@ ASAN = Site(
 NORTH = Site(
     *("north", "external", 2, Mix(60.0, 7.5, 42, 90, 0.55)),
     *((_NCR1, _NDX2), (0.5, 0.5), 0.1, 180, "Phantom North Hospital"),
+)
+#: Li et al.'s external hospitals: older than at home (72 and 75 years to 63), more osteoporosis.
+#: Three quarters women, as in their three; nobody near the window's end, most within a month.
+SOUTH = Site(
+    *("south", "external", 4, Mix(68.0, 9.0, 41, 94, 0.74, -0.30)),
+    *((_SDX1, _SDX2), (0.7, 0.3), 0.25, 60, "Phantom South People's Hospital"),
 )
 PUBLIC = Site(
     *("public", "public", 3, Mix(63.0, 13.0, 20, 95, 0.46)),

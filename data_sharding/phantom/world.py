@@ -1,10 +1,11 @@
-"""A whole world on disk: two hospitals with DXA, a public set without, and the truth.
+"""A whole world on disk: hospitals with DXA, a public set without, and the truth.
 
 ::
 
     OUT/asan/   dicom/PATIENT/DATE/SEnn_IM01.dcm  dxa.csv  clinical.csv     internal
                 fractures.csv                     (`fractures` has the law)
     OUT/north/  the same                                                    external
+    OUT/south/  the same, where asked for                                   external
     OUT/public/ images/NNNNNNNN_NNN.png  Data_Entry_2017_v2020.csv          NIH's layout
     OUT/pseudonym.key  a key for `pack`, so that shards of this world are the same anywhere
     OUT/truth.csv   one row for each picture: latent, label, token
@@ -41,8 +42,9 @@ from data_sharding.phantom.hospital import (
 )
 from data_sharding.phantom.public import CSV_NAME, HEADER
 from data_sharding.phantom.rendering import render
+from data_sharding.phantom.settings import Settings
 from data_sharding.phantom.stories import Story, tell
-from data_sharding.phantom.vendors import ASAN, NORTH, PUBLIC
+from data_sharding.phantom.vendors import ASAN, NORTH, PUBLIC, SOUTH
 from data_sharding.schema import write_atomic
 
 FORMAT = "osteoray-phantom/1"
@@ -59,6 +61,8 @@ def make_world(
     public: int = 600,
     size: int = 512,
     confounder: float = 0.0,
+    south: int = 0,
+    osteoporosis: float = 0.0,
     workers: int | None = None,
     progress: Progress | None = None,
     fresh: bool = False,
@@ -73,6 +77,9 @@ def make_world(
         public: patients of the public set.
         size: pixels of the nominal matrix; rooms have 1 to 1.125 times as many, in multiples of 8.
         confounder: 0 to 1: how far a lead token in asan's pictures follows the label.
+        south: patients of `south`; 0 for a world without it.
+        osteoporosis: share of asan's people with T <= -2.5; 0 for the population's, 6%. For more,
+            some are referred on suspicion (`patients.REFERRED`), and as many at the other sites.
         workers: processes; None for one a core, 1 for none but this one. Decides no byte.
         progress: called with (patients done, patients in all).
         fresh: take away the world that is in `out` first.
@@ -83,12 +90,22 @@ def make_world(
     Raises:
         ValueError: an argument is out of range, or `out` holds a world of other settings.
     """
-    settings = _settings(seed, internal, external, public, size, confounder)
+    asked = Settings(
+        seed=seed,
+        internal=internal,
+        external=external,
+        public=public,
+        size=size,
+        confounder=float(confounder),
+        south=south,
+        osteoporosis=float(osteoporosis),
+    ).check()
+    settings = asked.written()
     if fresh:
         _take_away(out)
     if finished := _resume(out, settings):
         return finished
-    counts = ((ASAN, internal), (NORTH, external), (PUBLIC, public))
+    counts = asked.counts()
     jobs = [Job(out, s, k, seed, size, confounder) for s, n in counts for k in range(n)]
     workers = workers or len(os.sched_getaffinity(0))
     truth: list[dict[str, Any]] = []
@@ -97,7 +114,8 @@ def make_world(
         if progress:
             progress(done, len(jobs))
     stories = {site.name: [tell(seed, site, k) for k in range(n)] for site, n in counts}
-    for site in (ASAN, NORTH):
+    hospitals = [site for site, _ in counts if site.role != "public"]
+    for site in hospitals:
         people = stories[site.name]
         (out / site.name).mkdir(exist_ok=True)
         write_atomic(out / site.name / "dxa.csv", csv_text(DXA_COLUMNS, dxa_rows(people)))
@@ -124,30 +142,11 @@ def make_world(
                 "population": population_ceiling(site),
                 "patients": _patients_ceiling(stories[site.name]),
             }
-            for site in (ASAN, NORTH)
+            for site in hospitals
         },
     }
     write_atomic(out / "world.json", json.dumps(world, indent=1) + "\n")
     return world
-
-
-def _settings(
-    seed: int, internal: int, external: int, public: int, size: int, confounder: float
-) -> dict[str, Any]:
-    if not 0 <= confounder <= 1:
-        raise ValueError(f"confounder is {confounder}: give a number from 0 to 1.")
-    if size < 64 or size % 8:
-        raise ValueError(f"size is {size}: give a multiple of 8, 64 or more.")
-    if seed < 0 or min(internal, external, public) < 0:
-        raise ValueError("seed and numbers of patients cannot be negative.")
-    return {
-        "seed": seed,
-        "internal": internal,
-        "external": external,
-        "public": public,
-        "size": size,
-        "confounder": float(confounder),
-    }
 
 
 def _resume(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
@@ -158,7 +157,8 @@ def _resume(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
             continue
         found = json.loads(path.read_text())
         if found["settings"] != settings:
-            differs = [k for k in settings if found["settings"].get(k) != settings[k]]
+            every = found["settings"] | settings
+            differs = [k for k in every if found["settings"].get(k) != settings.get(k)]
             raise ValueError(
                 f"{out} holds a world with another {', '.join(differs)}. "
                 "Use --fresh to replace it, or another folder."
@@ -174,7 +174,7 @@ def _take_away(out: Path) -> None:
     """Remove a world, and nothing else that may lie in its folder."""
     if not any((out / name).is_file() for name in (CLAIM, "world.json")):
         return
-    for site in (ASAN, NORTH, PUBLIC):
+    for site in (ASAN, NORTH, SOUTH, PUBLIC):
         shutil.rmtree(out / site.name, ignore_errors=True)
     for name in ("world.json", "truth.csv", "pseudonym.key", CLAIM):  # the claim last
         (out / name).unlink(missing_ok=True)

@@ -25,7 +25,7 @@ from data_sharding.phantom.skeleton import draw_build
 from data_sharding.phantom.softparts import draw_habitus
 from data_sharding.phantom.stories import stream, tell
 from data_sharding.phantom.strokes import splat_tube
-from data_sharding.phantom.vendors import ASAN, NORTH, PUBLIC, Site
+from data_sharding.phantom.vendors import ASAN, NORTH, PUBLIC, SOUTH, Site
 from data_sharding.phantom.world import make_world
 
 SMALL = {"seed": 3, "internal": 18, "external": 10, "public": 6, "size": 128}
@@ -257,10 +257,12 @@ def bone_contrast(site: Site, latent: float) -> float:
     return float(bright.mean() - dark.mean())
 
 
-@pytest.mark.parametrize("site", [ASAN, NORTH, PUBLIC], ids=lambda s: s.name)
+@pytest.mark.parametrize("site", [ASAN, NORTH, PUBLIC, SOUTH], ids=lambda s: s.name)
 def test_bone_contrast_rises_with_the_latent(site):
-    contrasts = [bone_contrast(site, z) for z in (-3.0, -2.0, -1.0, 0.0, 1.5)]
+    """On both sides of the cuts: within osteoporosis as much as within the healthy."""
+    contrasts = [bone_contrast(site, z) for z in (-3.6, -3.0, -2.5, -2.0, -1.0, 0.0, 1.5)]
     assert contrasts == sorted(contrasts)
+    assert contrasts[2] > 1.1 * contrasts[0]
     assert contrasts[-1] > 1.3 * contrasts[0]
 
 

@@ -149,6 +149,10 @@ def phantom(
     internal: Annotated[int, typer.Option(help="Patients of the internal site.")] = 900,
     external: Annotated[int, typer.Option(help="Patients of the external site.")] = 300,
     public: Annotated[int, typer.Option(help="Patients of the public set.")] = 600,
+    south: Annotated[int, typer.Option(help="Patients of a second external site.")] = 0,
+    osteoporosis: Annotated[
+        float, typer.Option(help="Share with T <= -2.5 at the internal site [0: 6%].")
+    ] = 0.0,
     size: Annotated[int, typer.Option(help="Side of the pictures, pixels.")] = 512,
     confounder: Annotated[float, typer.Option(help="0 none to 1: a shortcut to fall for.")] = 0.0,
     workers: Annotated[int, typer.Option(help="Processes [one per core].")] = 0,
@@ -162,7 +166,7 @@ def phantom(
     from data_sharding.packing.pool import progress
     from data_sharding.phantom.world import make_world
 
-    show = progress("patients", internal + external + public, typer.echo)
+    show = progress("patients", internal + external + south + public, typer.echo)
     world = make_world(
         out,
         seed=seed,
@@ -171,6 +175,8 @@ def phantom(
         public=public,
         size=size,
         confounder=confounder,
+        south=south,
+        osteoporosis=osteoporosis,
         workers=workers or None,
         fresh=fresh,
         progress=lambda done, total: show(),

@@ -2,7 +2,7 @@
 
     from data_sharding.reader import ShardDataset
     data = ShardDataset("shards/asan", split="train")   # or s3://bucket/shards/asan
-    data.image(0)   # uint8 [512, 512], a view of the file
+    data.image(0)   # uint8 or uint16 [512, 512], a view of the file
     data.sample(0)  # the facts beside it
 
 A shard is hashed before anything in it is used (`storage.stamps` remembers), and one that is
@@ -12,6 +12,7 @@ every one is checked against the file before it is used, and nothing is ever unp
 
 from __future__ import annotations
 
+import copy
 import math
 import mmap
 from io import BufferedReader
@@ -65,13 +66,12 @@ class ShardDataset:
         self.split = split
         self.manifest = Manifest.load(self.folder)
         shape, dtype = tuple(self.manifest.image_shape), self.manifest.image_dtype
-        if dtype != "uint8":
-            raise ValueError(f"{self.folder}: pictures of {dtype}, not uint8")
         if not shape or min(shape) < 1 or math.prod(shape) > 1 << 31:
             raise ValueError(f"{self.folder}: pictures of {shape} are none")
         self._shape, self._count = shape, math.prod(shape)
         self._header = npy_header(shape, dtype)
-        self._size = len(self._header) + self._count
+        self._dtype = np.dtype(dtype).newbyteorder("<")
+        self._size = len(self._header) + self._count * self._dtype.itemsize
         self._index: pd.DataFrame | None = self._read_index()
         names = [s.path for s in self.manifest.shards]
         self.shards = np.asarray(pd.Categorical(self._index["shard"], names).codes, np.int32)
@@ -79,6 +79,7 @@ class ShardDataset:
         self._json = self._index[["json_offset", "json_size"]].to_numpy(np.int64)
         self._keys = pa.array(self._index["key"], pa.string())
         self._maps: dict[int, tuple[Path, mmap.mmap]] = {}
+        self._chosen = False
         self._seen, self._touched, self._before = bytearray(len(self)), 0, 0
 
     def __len__(self) -> int:
@@ -94,8 +95,25 @@ class ShardDataset:
     def index(self) -> pd.DataFrame:
         """The table of facts, `INDEX_COLUMNS`."""
         if self._index is None:
+            assert not self._chosen, "a loader worker does not look at it"
             self._index = self._read_index()
         return self._index
+
+    def only(self, rows: npt.NDArray[np.int64], label: pd.Series | None = None) -> ShardDataset:
+        """These samples and no others, in this order.
+
+        Args:
+            rows: int64 [M], of this dataset.
+            label: Int64 [N], of this dataset: what stands in `index` instead of the packed labels.
+        """
+        other = copy.copy(self)
+        index = self.index if label is None else self.index.assign(label=label.to_numpy())
+        other._index = index.iloc[rows].reset_index(drop=True)
+        other.shards, other._keys = self.shards[rows], self._keys.take(pa.array(rows))
+        other._npy, other._json = self._npy[rows], self._json[rows]
+        other._maps, other._seen, other._touched = {}, bytearray(len(rows)), 0
+        other._chosen = True
+        return other
 
     @property
     def remote(self) -> bool:
@@ -106,8 +124,9 @@ class ShardDataset:
         """The key of sample `i`; quicker than by `index`."""
         return self._keys[i].as_py()
 
-    def image(self, i: int) -> npt.NDArray[np.uint8]:
-        """Picture `i`, uint8 [H, W] or [H, W, 3]: a read-only view of the mapped file, no copy.
+    def image(self, i: int) -> npt.NDArray[np.uint8 | np.uint16]:
+        """Picture `i`, uint8 or uint16 [H, W], or uint8 [H, W, 3]: a read-only view of the mapped
+        file, no copy.
 
         Raises:
             ValueError: the shard is not what was packed, or the bytes are not an array of the
@@ -128,7 +147,7 @@ class ShardDataset:
             )
         if not self._seen[i]:
             self._touch(i)
-        return np.frombuffer(data, np.uint8, self._count, start).reshape(self._shape)
+        return np.frombuffer(data, self._dtype, self._count, start).reshape(self._shape)
 
     def sample(self, i: int) -> Sample:
         """The facts of sample `i`.

@@ -33,6 +33,9 @@ class Compute(Section):
         default=1, ge=1, description="micro-batches a step; the global batch stays as it is"
     )
     channels_last: bool = Field(default=False, description="memory format of pictures and weights")
+    grad_checkpointing: bool = Field(
+        default=False, description="activations are computed twice and kept once: less memory"
+    )
     compile: bool = Field(default=False, description="torch.compile; minutes at the start")
     start_timeout_s: int = Field(
         default=300, ge=10, description="give up when workers do not start"

@@ -29,8 +29,10 @@ from pydantic import (
 
 from data_sharding.schema import canonical_json
 from training.compute import Compute, Track
-from training.exclusions import refuse, refuse_beside_fracture
+from training.exclusions import refuse, refuse_beside
+from training.grid import GRID, Grid
 from training.section import Section
+from training.target import TARGETS, Target
 
 
 def home() -> Path:
@@ -52,6 +54,9 @@ class Paths(Section):
     internal: Place = Field(default_factory=lambda: home() / "shards" / "asan")
     public: Place | None = Field(default_factory=lambda: home() / "shards" / "public")
     external: tuple[Place, ...] = Field(default_factory=lambda: (home() / "shards" / "north",))
+    unlabelled: tuple[Place, ...] = Field(
+        default=(), description="packs without DXA that are predicted, and nothing else"
+    )
     runs: Path = Field(default_factory=lambda: home() / "runs")
 
     @model_validator(mode="after")
@@ -62,12 +67,13 @@ class Paths(Section):
 
         for name in ("internal", "public", "runs"):
             object.__setattr__(self, name, absolute(getattr(self, name)))
-        object.__setattr__(self, "external", tuple(absolute(p) for p in self.external))
+        for name in ("external", "unlabelled"):
+            object.__setattr__(self, name, tuple(absolute(p) for p in getattr(self, name)))
         return self
 
 
 class Model(Section):
-    """A timm backbone with one input channel and two logits (normal, low bone mass)."""
+    """A timm backbone with one input channel and a logit for each class, or the grid model."""
 
     name: str
     pretrained: str = Field(
@@ -77,6 +83,21 @@ class Model(Section):
         default=None, description="of the weights file; required with a path"
     )
     drop_path: float = Field(default=0.0, ge=0, lt=1)
+    classes: int = Field(default=2, ge=2, le=3, description="logits; follows `target`")
+    ordinal: bool = Field(
+        default=False, description="three classes as two cuts on one scale (cumulative link)"
+    )
+    grid: Grid | None = Field(
+        default=None, description=f"sizes of {GRID}; of no other model (default: the paper's)"
+    )
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Model:
+        if self.grid and self.name != GRID:
+            raise ValueError(f"model.grid is of {GRID}, and this is {self.name}: leave it out")
+        if self.name == GRID and not self.grid:
+            object.__setattr__(self, "grid", Grid())
+        return self
 
     @field_validator("pretrained")
     @classmethod
@@ -86,18 +107,23 @@ class Model(Section):
 
 
 class Input(Section):
-    """What the model is fed: uint8 pictures resized to `size` and normalised as x/255."""
+    """What the model is fed: pictures resized to `size` and normalised."""
 
     size: int = Field(ge=32)
     mean: float = Field(default=0.449, description="mean of ImageNet's three channel means")
     std: float = Field(default=0.226, gt=0)
+    per_image: bool = Field(
+        default=False,
+        description="each picture by its own percentiles, mean and deviation (Li et al. 2026)",
+    )
 
 
 class Stage(Section):
-    """One training: teacher or student."""
+    """One training: teacher, student, or the one model of a picture."""
 
     epochs: int = Field(ge=1)
     batch: int = Field(ge=1, description="global batch size, all ranks together")
+    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="sgd: with momentum .9")
     lr: float = Field(gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
     warmup_epochs: float = Field(default=5, ge=0)
@@ -105,7 +131,7 @@ class Stage(Section):
     ema: float = Field(
         default=0.999, ge=0, lt=1, description="decay of the weights' average; 0 is off"
     )
-    augment: Literal["none", "weak", "strong"] = "weak"
+    augment: Literal["none", "weak", "strong", "li"] = "weak"
     select: Literal["last", "best"] = Field(
         default="best", description="best: by AUROC on the tune split"
     )
@@ -225,10 +251,23 @@ class Data(Section):
     augment_on: Literal["cpu", "device"] = Field(
         default="cpu", description="device: in batch, where the model is; rounds otherwise"
     )
+    folds: int = Field(
+        default=1, ge=1, description="cross-validation: parts of the train split, by patient"
+    )
+    fold: int = Field(default=0, ge=0, description="the part that is not learnt from")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Data:
+        if self.fold >= self.folds:
+            raise ValueError(
+                f"data.fold={self.fold}: there are {self.folds}, the first is 0 "
+                "(--folds 5 goes through all of them)"
+            )
+        return self
 
 
-#: Sections of a run that learns low bone mass.
-PIPELINE = ("teacher", "pseudo", "student", "operating_point")
+#: Sections of a run in which a teacher teaches a student.
+PIPELINE = ("teacher", "pseudo", "student")
 
 
 class Config(Section):
@@ -241,9 +280,15 @@ class Config(Section):
     )
     model: Model
     input: Input
+    target: Literal["low bone mass", "osteoporosis", "three classes"] = Field(
+        default="low bone mass", description="what is learnt of a pack's labels"
+    )
     teacher: Stage = Stage(epochs=100, batch=64, lr=1e-4)
     pseudo: Pseudo = Pseudo()
     student: Student = Student(epochs=100, batch=64, lr=1e-4)
+    image: Stage | None = Field(
+        default=None, description="one model is learnt from labels, and nobody teaches"
+    )
     fracture: Fracture | None = Field(
         default=None, description="a survival model is learnt, and nothing else"
     )
@@ -255,23 +300,39 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Config:
-        refuse(self.student, self.compute)
-        if self.fracture:
-            unlike = {name: type(self).model_fields[name].default for name in PIPELINE}
-            refuse_beside_fracture(
-                self.compute, [n for n, v in unlike.items() if getattr(self, n) != v]
-            )
+        learnt = self.model.model_copy(update={"classes": len(self.aim.classes)})
+        object.__setattr__(self, "model", learnt)
+        refuse(self)
+        if self.alone:
+            given = PIPELINE + ("target", "operating_point") * (self.alone == "fracture")
+            unlike = {name: type(self).model_fields[name].default for name in given}
+            refuse_beside(self, [n for n, v in unlike.items() if getattr(self, n) != v])
         return self
+
+    @property
+    def aim(self) -> Target:
+        """What labels mean here."""
+        return TARGETS[self.target]
+
+    @property
+    def alone(self) -> str | None:
+        """The one model of the run, if nobody teaches: a section's name, and a folder's."""
+        return "fracture" if self.fracture else "image" if self.image else None
 
     @property
     def models(self) -> tuple[str, ...]:
         """What is trained, by the names of folders; the last one is what the run is for."""
-        return ("fracture",) if self.fracture else ("teacher", "student")
+        return (self.alone,) if self.alone else ("teacher", "student")
 
     @property
     def unused(self) -> set[str]:
         """Sections that have no say in this run."""
-        return set(PIPELINE) if self.fracture else {"fracture"}
+        unused = {"fracture", "image"} - {self.alone}
+        if self.alone:
+            unused |= set(PIPELINE)
+        if self.alone == "fracture":
+            unused |= {"target", "operating_point"}
+        return {name for name in unused if name}
 
     @property
     def spread(self) -> int:

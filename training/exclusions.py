@@ -9,22 +9,43 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from training.config import Compute, Student
+    from training.config import Compute, Config, Student
 
 
-def refuse(student: Student, compute: Compute) -> None:
+def refuse(config: Config) -> None:
     """ValueError where nothing can be trained like that."""
-    _refuse_compute(compute)
-    _refuse_student(student, compute)
-
-
-def refuse_beside_fracture(compute: Compute, given: list[str]) -> None:
-    """The same for a survival model; `given` are sections that were set and have no say in it."""
-    if given:
+    _refuse_compute(config.compute)
+    _refuse_student(config.student, config.compute)
+    if config.image and config.fracture:
+        raise ValueError("image and fracture are two runs: set one of them")
+    if config.model.ordinal and config.model.classes < 3:
+        raise ValueError("model.ordinal is for three classes: set target='three classes'")
+    if config.target == "three classes" and not config.image:
         raise ValueError(
-            f"{given[0]} has no say in a survival model: leave it out, and set fracture instead"
+            "teachers and students know two classes: take a recipe that learns one image model "
+            "(li2026), or leave out target='three classes'"
         )
-    if compute.accumulate > 1:
+    if config.model.grid and (config.fracture or not config.image):
+        raise ValueError(
+            f"{config.model.name} has local heads, which learn from labels alone: take a recipe "
+            "that learns one image model (li2026)"
+        )
+    sgd = [n for n in config.models if getattr(config, n).optimizer == "sgd"]
+    if sgd and config.compute.strategy.startswith("zero"):
+        raise ValueError(
+            f"{sgd[0]}.optimizer=sgd keeps so little that ZeRO has nothing to share: set "
+            "compute.strategy=ddp"
+        )
+
+
+def refuse_beside(config: Config, given: list[str]) -> None:
+    """The same where one model is learnt; `given` are sections that were set and have no say."""
+    if given:
+        what = "a survival model" if config.fracture else "a run of one image model"
+        raise ValueError(
+            f"{given[0]} has no say in {what}: leave it out, and set {config.alone} instead"
+        )
+    if config.fracture and config.compute.accumulate > 1:
         raise ValueError(
             "compute.accumulate cuts a batch, and a fracture is compared with the whole of it: "
             "set compute.accumulate=1"

@@ -18,6 +18,7 @@ from typing import Any
 
 from data_sharding.private import only_one
 from data_sharding.schema import write_atomic
+from training.cohorts import cohort_names
 from training.config import Config, weights_sha256
 from training.packs import Pack, open_packs
 from training.tracking import say
@@ -97,6 +98,10 @@ def _facts(
     }
     facts: dict[str, Any] = {"run_id": folder.name, "recipe": config.recipe, "identity": identity}
     facts["models"] = list(config.models)
+    at = {str(p.place): p.manifest for p in packs.values()}
+    facts["cohorts"] = cohort_names(config, at)
+    if not config.fracture:
+        facts |= {"target": config.target, "positive": config.aim.positive}
     # A dataset may have moved since; what it was trained with has not changed.
     facts |= {"manifests": manifests, "versions": versions} | before | {"manifests": manifests}
     first, others = facts["versions"], facts.get("resumed_with")
@@ -122,15 +127,11 @@ def complete(folder: Path) -> bool:
     return (
         bool(facts.get("complete"))
         and all((folder / m / "weights").is_dir() for m in facts.get("models", ["student"]))
-        and all((folder / "cohorts" / c / "predictions.parquet").is_file() for c in _cohorts(facts))
+        and all(
+            (folder / "cohorts" / c / "predictions.parquet").is_file()
+            for c in facts.get("cohorts", [])
+        )
     )
-
-
-def _cohorts(facts: dict[str, Any]) -> list[str]:
-    """The names of the run's cohorts, as `training.predictions` makes them."""
-    splits = {"internal": ("tune", "test"), "external": ("external",)}
-    roles = _manifests(facts, "role")
-    return [f"{name}-{split}" for name, role in roles.items() for split in splits.get(role, ())]
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from training.strategies import Task
 from training.stream import Group
 from training.survival import baseline, concordance
 from training.tracking import say
+from training.validate import margin
 
 
 class Fractures:
@@ -33,15 +34,15 @@ class Fractures:
         """Cox's partial likelihood."""
         return self.cox
 
-    def score(self, logit: np.ndarray) -> dict[str, float]:
+    def score(self, z_NC: np.ndarray) -> dict[str, float]:
         """Harrell's C of the log risks."""
-        found = concordance(logit[self.tune.rows], self.tune.days, self.tune.event)
+        found = concordance(margin(z_NC)[self.tune.rows], self.tune.days, self.tune.event)
         return {} if found is None else {"tune/c": found}
 
-    def beside(self, logit: np.ndarray) -> dict[str, dict[str, Any]]:
+    def beside(self, z_NC: np.ndarray) -> dict[str, dict[str, Any]]:
         """The baseline hazard; there is neither a temperature nor a threshold."""
         tune, settings = self.tune, self.settings
-        found = baseline(logit[tune.rows], tune.days, tune.event, settings.ties)
+        found = baseline(margin(z_NC)[tune.rows], tune.days, tune.event, settings.ties)
         counts = {"n": len(tune.rows), "fractures": int(tune.event.sum()), "split": "tune"}
         why = {"reason": "a survival model: survival.json has its baseline hazard"}
         survival = found.as_json() | {"horizon_days": settings.horizon_days} | counts

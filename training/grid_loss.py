@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from training.batch import Batch
-from training.losses import by_class, cross_entropy, ramp_up
-from training.models.grid import Grid
+from training.grid import Grid
+from training.losses import NAMES, by_class, cross_entropy, ramp_up
 from training.tasks import Losses
 
 # Shapes: B samples of this rank, N tiles, C classes.
@@ -26,6 +26,7 @@ class GridSupervised:
 
     grid: Grid
     steps_per_epoch: int
+    names: tuple[str, ...] = NAMES
 
     def loss(self, model: nn.Module, batch: Batch) -> Losses:
         """`loss`, `ce` (global) and `local`, sums over real samples; the last two by class."""
@@ -36,7 +37,7 @@ class GridSupervised:
         loss_B = ce_B + self.weight(batch) * local_B
         sums = {"loss": (loss_B * batch.real).sum()}
         sums |= {name: (v.detach() * batch.real).sum() for name, v in values.items()}
-        return sums | by_class(values, batch.label, batch.real)
+        return sums | by_class(values, batch.label, batch.real, self.names)
 
     def weight(self, batch: Batch) -> float:
         """Of the local loss: grown in the first epochs where ``local_ramp_epochs`` asks for it."""

@@ -25,10 +25,11 @@ from training.preprocess import Preprocessor
 from training.served import served_path
 from training.strategies import Task, strategy_for
 from training.stream import Group, Stream
+from training.target import names as names_of
 from training.tasks import Distil, Supervised
 from training.teaching import Teaching, teaching
 from training.tracking import say, tracker_for
-from training.validate import auroc, choose_threshold, fit_temperature, predict
+from training.validate import auroc, choose_threshold, fit_temperature, margin, predict
 from training.world import World
 
 
@@ -40,7 +41,7 @@ class Run:
     folder: Path
     world: World
     stop: Callable[[], bool]
-    tune: ShardDataset
+    tune: ShardDataset  # the samples that models are chosen and calibrated by
 
     def done(self, name: str) -> bool:
         """Is there such a file or folder? One rank looks, so that all go the same way."""
@@ -60,38 +61,48 @@ class Aim(Protocol):
         """What is learnt where nobody teaches."""
         ...
 
-    def score(self, logit: np.ndarray) -> dict[str, float]:
+    def score(self, z_NC: np.ndarray) -> dict[str, float]:
         """What validation records of the tune split's logits; nothing where it is undefined."""
         ...
 
-    def beside(self, logit: np.ndarray) -> dict[str, dict[str, Any]]:
+    def beside(self, z_NC: np.ndarray) -> dict[str, dict[str, Any]]:
         """JSON files beside the weights, by name: calibration, operating_point, ..."""
         ...
 
 
 @dataclass(frozen=True)
-class LowBoneMass:
-    """Low bone mass against normal."""
+class Labelled:
+    """The classes that DXA tells, such as low bone mass and normal; `task` learns them.
+
+    Of three classes one threshold parts the first from the others; each is called by the largest
+    probability.
+    """
 
     label: np.ndarray  # of the tune split
     rule: str  # of the operating point
+    task: Task
 
-    @property
-    def task(self) -> Task:
-        """Cross-entropy."""
-        return Supervised()
+    def score(self, z_NC: np.ndarray) -> dict[str, float]:
+        """AUROC, of three classes of any against the first; and of the last against the others."""
+        found = {"tune/auroc": auroc(self.label > 0, margin(z_NC))}
+        if z_NC.shape[1] > 2:
+            others = margin(z_NC[:, ::-1])  # log odds against the last class
+            found["tune/auroc_last"] = auroc(self.label == z_NC.shape[1] - 1, -others)
+        return {name: value for name, value in found.items() if value is not None}
 
-    def score(self, logit: np.ndarray) -> dict[str, float]:
-        """AUROC."""
-        found = auroc(self.label, logit)
-        return {} if found is None else {"tune/auroc": found}
-
-    def beside(self, logit: np.ndarray) -> dict[str, dict[str, Any]]:
+    def beside(self, z_NC: np.ndarray) -> dict[str, dict[str, Any]]:
         """A temperature, and a threshold on what it makes of the logits."""
-        calibration = fit_temperature(self.label, logit)
-        probability = expit(logit / calibration["temperature"])
-        point = choose_threshold(self.label, probability, self.rule)
+        several = z_NC.shape[1] > 2
+        calibration = fit_temperature(self.label, z_NC if several else margin(z_NC))
+        probability = expit(margin(z_NC / calibration["temperature"]))
+        point = choose_threshold((self.label > 0).astype(int), probability, self.rule)
         return {"calibration": calibration, "operating_point": point}
+
+
+def labelled(run: Run, task: Task | None = None) -> Labelled:
+    """What this run's labels are for; `task` is by default plain cross-entropy."""
+    names = names_of(run.config.aim.classes)
+    return Labelled(labels(run.tune), run.config.operating_point, task or Supervised(names))
 
 
 def learn(
@@ -114,9 +125,9 @@ def learn(
         slots: as many as groups.
         seed: of weights, order, augmentation and dropout.
         teacher: a weights folder, for a student.
-        aim: what it is for; by default low bone mass.
+        aim: what it is for; by default what the run's labels tell.
     """
-    aim = aim or LowBoneMass(labels(run.tune), run.config.operating_point)
+    aim = aim or labelled(run)
     config, world, compute = run.config, run.world, run.config.compute
     folder = run.folder / name
     watchdog.feed(name)
@@ -130,6 +141,8 @@ def learn(
     model = build(config.model, load=not resumes).to(world.device)
     if compute.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if compute.grad_checkpointing:
+        checkpoint_activations(model, config.model.name)
     manifest = groups[0].data.manifest
     preprocessor = Preprocessor(
         **config.input.model_dump(),
@@ -140,7 +153,9 @@ def learn(
     if teacher is not None:
         logits = config.paths.runs / "logits"
         taught = teaching(
-            *(config.student, teacher, groups, slots, preprocessor, logits, world, run.breathe)
+            *(config.student, teacher, groups, slots, preprocessor, logits, world),
+            run.breathe,
+            names_of(config.aim.classes),
         )
     task = taught.task
     if isinstance(task, Distil):
@@ -175,13 +190,25 @@ def learn(
     if world.main:
         say(f"{name}: the weights of epoch {at.best_epoch} are kept")
 
-    logit = predict(model, preprocessor, run.tune, world)
+    z_NC = predict(model, preprocessor, run.tune, world)
     world.on_main(
         lambda: save_weights(
-            folder / "weights", model, config.model, preprocessor, **aim.beside(logit)
+            folder / "weights", model, config.model, preprocessor, **aim.beside(z_NC)
         )
     )
     world.on_main(checkpoints.remove)
+
+
+def checkpoint_activations(model: nn.Module, name: str) -> None:
+    """Compute activations again on the way back instead of keeping them.
+
+    Raises:
+        ValueError: the network, called `name`, cannot.
+    """
+    try:
+        model.set_grad_checkpointing(True)  # type: ignore[operator]
+    except (AttributeError, AssertionError) as e:
+        raise ValueError(f"compute.grad_checkpointing=true: {name} cannot; set it to false") from e
 
 
 def labels(data: ShardDataset) -> np.ndarray:

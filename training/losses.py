@@ -7,11 +7,11 @@ import math
 import torch
 from torch.nn import functional as F
 
-from data_sharding.schema import CLASSES
+from training.target import TARGETS, names
 
 # Shapes: B samples of this rank, C classes.
-#: The classes as names of groups in what is tracked.
-NAMES = tuple(name.replace(" ", "_") for name in CLASSES)
+#: Low bone mass against normal, as names of groups in what is tracked.
+NAMES = names(TARGETS["low bone mass"].classes)
 
 
 def cross_entropy(logits_BC: torch.Tensor, label_B: torch.Tensor) -> torch.Tensor:
@@ -42,11 +42,17 @@ def ramp_up(progress: float) -> float:
 
 @torch.no_grad()
 def by_class(
-    values: dict[str, torch.Tensor], label_B: torch.Tensor, real_B: torch.Tensor
+    values: dict[str, torch.Tensor],
+    label_B: torch.Tensor,
+    real_B: torch.Tensor,
+    names: tuple[str, ...] = NAMES,
 ) -> dict[str, torch.Tensor]:
-    """Sums of each class's real samples and their counts, named as `training.meter` takes them."""
+    """Sums of each class's real samples and their counts, named as `training.meter` takes them.
+
+    `names` are those of the classes.
+    """
     out = {}
-    for c, name in enumerate(NAMES):
+    for c, name in enumerate(names):
         mine_B = real_B * (label_B == c)
         out[f"n/{name}"] = mine_B.sum()
         out |= {f"{what}/{name}": (value_B * mine_B).sum() for what, value_B in values.items()}

@@ -15,16 +15,18 @@ import pandas as pd
 from data_sharding.leaks import find, lines, of_dataset
 from data_sharding.packing.gate import is_allowed
 from data_sharding.reader import ShardDataset, read_index
-from data_sharding.schema import CLASSES, Manifest
+from data_sharding.schema import Manifest
 from data_sharding.storage.store import open_place
 from training.config import Config
 from training.followup import check_followed
+from training.target import Target
 
 
 @dataclass(frozen=True)
 class Pack:
     """One packed dataset of a run."""
 
+    place: Path | str  # as the settings name it
     path: Path
     manifest: Manifest
     index: pd.DataFrame
@@ -39,19 +41,20 @@ def open_packs(config: Config) -> dict[str, Pack]:
     """
     wanted = [("internal", config.paths.internal)]
     wanted += [("external", p) for p in config.paths.external]
-    if config.pseudo.enabled and config.paths.public and not config.fracture:
+    wanted += [("public", p) for p in config.paths.unlabelled]
+    if config.pseudo.enabled and config.paths.public and not config.alone:
         wanted.append(("public", config.paths.public))
     packs: dict[str, Pack] = {}
     for role, place in wanted:
         path = open_place(place)[0]
         manifest = Manifest.load(path)
         if manifest.role != role:
-            raise ValueError(f"{path}: packed as {manifest.role}, but named as paths.{role}")
+            raise ValueError(f"{path}: packed as {manifest.role}, but named as {role} in paths")
         if manifest.name in packs:
             raise ValueError(f"{path}: a second dataset called {manifest.name}; pack with --name")
-        packs[manifest.name] = Pack(path, manifest, read_index(path, manifest))
+        packs[manifest.name] = Pack(place, path, manifest, read_index(path, manifest))
     for pack in packs.values():
-        _check_content(pack, by_label=not config.fracture)
+        _check_content(pack, None if config.fracture else config.aim)
     if config.fracture:
         check_followed({n: p.index for n, p in packs.items()}, config.fracture)
     _check_alike(list(packs.values()), by_label=not config.fracture)
@@ -74,7 +77,7 @@ def same_as_before(run_folder: Path, data: ShardDataset) -> ShardDataset:
     return data
 
 
-def _check_content(pack: Pack, by_label: bool) -> None:
+def _check_content(pack: Pack, aim: Target | None) -> None:
     there = set(pack.index["split"])
     wanted = {"train", "tune", "test"} if pack.manifest.role == "internal" else {pack.manifest.role}
     if missing := sorted(wanted - there):
@@ -83,13 +86,20 @@ def _check_content(pack: Pack, by_label: bool) -> None:
         )
     if len(pack.manifest.image_shape) != 2:
         raise ValueError(f"{pack.path}: colour photographs; the recipes learn from X-rays")
-    if pack.manifest.role == "public" or not by_label:
+    if pack.manifest.role == "public" or not aim:
         return
-    if pack.manifest.classes != CLASSES:
-        raise ValueError(
-            f"{pack.path}: labelled {' / '.join(pack.manifest.classes)} by {pack.manifest.policy}, "
-            f"but this learns {' / '.join(CLASSES)}: pack with --policy ospenscreen/1"
-        )
+    try:
+        aim.check(pack.manifest)
+    except ValueError as e:
+        raise ValueError(f"{pack.path}: {e}") from e
+    learnt = aim.labels(pack.manifest, pack.index)
+    for split in sorted({"train", "tune"} & there):
+        found = set(learnt.loc[pack.index["split"].eq(split)].dropna().unique())
+        if missing := sorted(set(range(len(aim.classes))) - found):
+            raise ValueError(
+                f"{pack.path}: nobody in {split} has {aim.classes[missing[0]]}; more patients are "
+                "needed"
+            )
     if pack.index["label"].isna().to_numpy().any():
         raise ValueError(f"{pack.path}: samples without a label cannot be learnt from or judged on")
 

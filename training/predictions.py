@@ -16,25 +16,30 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from data_sharding.reader import ShardDataset
 from data_sharding.schema import canonical_json, check_predictions
 from training.checkpoint import load_weights
+from training.cohorts import HELD_OUT, Cohort, cohorts
 from training.config import Config, weights_sha256
 from training.followup import Followed
 from training.learn import Run
 from training.packs import same_as_before
+from training.samples import held_out, target_labels
 from training.survival import Baseline, concordance
+from training.target import category
 from training.teachers import SURVIVAL
 from training.tracking import summarise
-from training.validate import auroc, predict
+from training.validate import auroc, margin, predict
 
 #: What is beside a model's weights, and decides what it says as they do.
 USES = ("preprocessor", "calibration", "operating_point")
 #: Of these and of the picture's own facts a row of predictions is made.
 FACTS = ["key", "patient", "label", "age", "sex", "severity", "lowest_t", "height_cm", "weight_kg"]
-FACTS += ["source", "vendor", "fracture", "followup_days"]
+FACTS += ["source", "vendor", "fracture", "followup_days", "category"]
+#: What a model of three classes says of each (`TARGETS`).
+CLASS_COLUMNS = ("p_normal", "p_low_bone_mass", "p_osteoporosis")
 #: Years by whose end a survival model says how many will have had a fracture.
 YEARS = (1, 2, 3, 5)
 #: Where a parquet file's metadata says what it was predicted with.
@@ -42,18 +47,16 @@ MADE_WITH = b"osteoray.weights"
 
 
 def predictions(run: Run) -> None:
-    """Write those that are not there, of tune, test and every external site.
+    """Write those that are not there: of tune, test, held-out rows, and every other site.
 
     Raises:
         ValueError: a dataset has been packed again since the run began, or weights are damaged.
     """
-    paths, world = run.config.paths, run.world
-    models = run.config.models
+    config, world = run.config, run.world
+    models = config.models
     weights = world.on_main(lambda: _weights(run.folder, models))
-    cohorts = [ShardDataset(paths.internal, s) for s in ("tune", "test")]
-    cohorts += [ShardDataset(p, "external") for p in paths.external]
-    for data in [same_as_before(run.folder, data) for data in cohorts]:
-        cohort = f"{data.manifest.name}-{data.split}"
+    for wanted, data in [(c, _of_place(run, c)) for c in cohorts(config)]:
+        cohort = wanted.of(data.manifest.name)
         path = run.folder / "cohorts" / cohort / "predictions.parquet"
         if world.on_main(lambda p=path: _made_with(p) == weights):
             continue
@@ -63,24 +66,39 @@ def predictions(run: Run) -> None:
         world.on_main(lambda p=path, w=whole: _write(p, w, weights))
     if world.main:
         found = sorted((run.folder / "cohorts").glob("*/predictions.parquet"))
-        by_cohort = {p.parent.name: _scores(p, run.config) for p in found}
-        values = {"c" if run.config.fracture else "auroc": by_cohort}
-        summarise(run.folder, "eval", run.config, True, values)
+        by_cohort = {p.parent.name: _scores(p, config) for p in found}
+        values = {"c" if config.fracture else "auroc": by_cohort}
+        summarise(run.folder, "eval", config, True, values)
+
+
+def _of_place(run: Run, cohort: Cohort) -> ShardDataset:
+    data = same_as_before(run.folder, ShardDataset(cohort.place, cohort.split))
+    if cohort.what == HELD_OUT:
+        data = data.only(np.flatnonzero(held_out(run.config, data)))
+    return data
 
 
 def _of(run: Run, name: str, cohort: str, data: ShardDataset) -> pd.DataFrame:
     weights = run.folder / name / "weights"
     model, preprocessor = load_weights(weights)
-    logit = predict(model.to(run.world.device), preprocessor, data, run.world)
+    z_NC = predict(model.to(run.world.device), preprocessor, data, run.world)
     read = {p.stem: json.loads(p.read_text()) for p in weights.glob("*.json")}
-    made = _risks(logit, read["survival"]) if run.config.fracture else _chances(logit, read)
-    return data.index[FACTS].assign(model=name, cohort=cohort, logit=logit, **made)
+    made = _risks(margin(z_NC), read["survival"]) if run.config.fracture else _chances(z_NC, read)
+    facts = data.index.assign(
+        label=target_labels(run.config, data), category=category(data.manifest, data.index)
+    )
+    who = {"model": name, "cohort": cohort, "logit": margin(z_NC)}
+    return facts[FACTS].assign(**who, **made)
 
 
-def _chances(logit: np.ndarray, read: dict[str, Any]) -> dict[str, Any]:
-    """Of low bone mass."""
-    probability = expit(logit / read["calibration"]["temperature"])
-    return {"probability": probability, "threshold": read["operating_point"]["threshold"]}
+def _chances(z_NC: np.ndarray, read: dict[str, Any]) -> dict[str, Any]:
+    """Of the positive class, and of three classes of each."""
+    calibrated = z_NC / read["calibration"]["temperature"]
+    probability = expit(margin(calibrated))
+    each = {}
+    if z_NC.shape[1] == len(CLASS_COLUMNS):
+        each = dict(zip(CLASS_COLUMNS, softmax(calibrated, axis=1).T, strict=True))
+    return {"probability": probability, "threshold": read["operating_point"]["threshold"], **each}
 
 
 def _risks(log_risk: np.ndarray, survival: dict[str, Any]) -> dict[str, Any]:
@@ -100,8 +118,8 @@ def _scores(path: Path, config: Config) -> dict[str, float | None]:
         log_risk = frame["logit"].to_numpy()[known.rows]
         return {config.models[0]: concordance(log_risk, known.days, known.event)}
     return {
-        str(model): auroc(rows["label"].to_numpy(), rows["logit"].to_numpy())
-        for model, rows in frame.groupby("model")
+        str(model): auroc(rows["label"].to_numpy(np.int64), rows["logit"].to_numpy())
+        for model, rows in frame.loc[frame["label"].notna()].groupby("model")
     }
 
 

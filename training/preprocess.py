@@ -35,6 +35,7 @@ class Preprocessor(Section):
     size: int
     mean: float
     std: float
+    per_image: bool = False
     pixels: str
     shape: tuple[int, ...]
 

@@ -1,6 +1,6 @@
 """The pipeline of a run: teacher -> proxy labels -> student -> predictions on every cohort.
 
-A survival model (`Config.fracture`) is one stage instead of the first three.
+One model alone (`Config.image`, `Config.fracture`) is one stage instead of the first three.
 
 Each stage writes a folder of the run and is passed over when that folder is there, so a killed run
 goes on where it was. All ranks call `run`; rank 0 writes. With ``pseudo.rounds`` above 1 the
@@ -22,14 +22,18 @@ import torch
 from data_sharding.reader import ShardDataset
 from data_sharding.schema import CLASSES
 from training import pseudo
-from training.config import Config
+from training.config import Config, Stage
 from training.folder import note, read_facts
 from training.fracture import survival_model
+from training.grid_loss import GridSupervised
 from training.learn import Run, labels, learn
+from training.learn import labelled as labelled_aim
 from training.memory import keep_freed
 from training.packs import same_as_before
 from training.predictions import predictions
+from training.samples import learnt_from
 from training.stream import Group
+from training.target import names as names_of
 from training.teachers import Teachers
 from training.teaching import check_teachers
 from training.tracking import say, summarise
@@ -50,20 +54,32 @@ def run(
     keep_freed()
     torch.use_deterministic_algorithms(True, warn_only=world.device.type == "cuda")
     train, tune = (
-        same_as_before(folder, ShardDataset(config.paths.internal, split))
+        learnt_from(config, same_as_before(folder, ShardDataset(config.paths.internal, split)))
         for split in ("train", "tune")
     )
     this = Run(config, folder, world, stop, tune)
-    if config.fracture:
-        if not this.done("fracture/weights"):
-            with timed(this, "fracture"):
-                survival_model(this, config.fracture, train)
-    else:
+    if not config.alone:
         teacher_and_student(this, train)
+    elif not this.done(f"{config.alone}/weights"):
+        with timed(this, config.alone):
+            if config.fracture:
+                survival_model(this, config.fracture, train)
+            elif config.image:
+                image_model(this, config.image, train)
     with timed(this, "predictions"):
         predictions(this)
     where = {"workers": world.size, "device": world.device.type}
     world.on_main(lambda: note(folder, world=where, complete=True))
+
+
+def image_model(run: Run, stage: Stage, train: ShardDataset) -> None:
+    """Write ``image/weights``: one model, learnt from labels."""
+    grid, names = run.config.model.grid, names_of(run.config.aim.classes)
+    steps = -(-len(train) // stage.batch)
+    task = GridSupervised(grid, steps, names) if grid else None
+    group = Group(train, np.arange(len(train)), labels(train))
+    seed = 2 * run.config.seed
+    learn(run, "image", stage, [group], (stage.batch,), seed, aim=labelled_aim(run, task))
 
 
 def teacher_and_student(this: Run, train: ShardDataset) -> None:

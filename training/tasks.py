@@ -13,7 +13,7 @@ from torch import nn
 
 from training.batch import Batch
 from training.features import Tap, add_projections, drop_projections, feature_distance, projected
-from training.losses import by_class, cross_entropy, distillation_kl, ramp_up
+from training.losses import NAMES, by_class, cross_entropy, distillation_kl, ramp_up
 from training.preprocess import Preprocessor
 from training.teachers import Teachers
 
@@ -22,12 +22,14 @@ Losses = dict[str, torch.Tensor]
 
 @dataclass
 class Supervised:
-    """Cross-entropy with the labels of the batch."""
+    """Cross-entropy with the labels of the batch. `names` are the classes', as in all of these."""
+
+    names: tuple[str, ...] = NAMES
 
     def loss(self, model: nn.Module, batch: Batch) -> Losses:
         """`loss`, and the same by class."""
         ce_B = cross_entropy(model(batch.image), batch.label)
-        return _sums(ce_B, {"ce": ce_B}, batch)
+        return _sums(ce_B, {"ce": ce_B}, batch, self.names)
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Distil:
     alpha: float
     teachers: Teachers | None = None  # None: the batch carries what they said
     features: float = 0.0
+    names: tuple[str, ...] = NAMES
 
     def __post_init__(self) -> None:
         """Settings that ask for it are refused by `training.exclusions`."""
@@ -72,11 +75,11 @@ class Distil:
         loss_B = (1 - self.alpha) * ce_B + self.alpha * kl_B
         values = {"ce": ce_B, "kl": kl_B}
         if not self.features:
-            return _sums(loss_B, values, batch)
+            return _sums(loss_B, values, batch, self.names)
         mine = projected(self.student, self.mine.pooled(), len(self.theirs))
         pairs = zip(mine, self.theirs, strict=True)
         far_B = torch.stack([feature_distance(s, tap.pooled()) for s, tap in pairs]).mean(0)
-        sums = _sums(loss_B + self.features * far_B, values, batch)
+        sums = _sums(loss_B + self.features * far_B, values, batch, self.names)
         return sums | {"features": (far_B.detach() * batch.real).sum()}
 
 
@@ -95,6 +98,7 @@ class MeanTeacher:
     preprocessor: Preprocessor  # the student's: the batch's weak view is of its size
     ramp_epochs: float
     steps_per_epoch: int
+    names: tuple[str, ...] = NAMES
 
     def attach(self, average: nn.Module) -> None:
         """Once: the module that holds the averaged weights, changed in place after each step.
@@ -113,7 +117,8 @@ class MeanTeacher:
         ce_B = cross_entropy(student_BC, batch.label)
         kl_B = distillation_kl(student_BC, teacher_BC, self.temperature)
         alpha = self.alpha * self.ramp(batch)
-        return _sums((1 - alpha) * ce_B + alpha * kl_B, {"ce": ce_B, "kl": kl_B}, batch)
+        values = {"ce": ce_B, "kl": kl_B}
+        return _sums((1 - alpha) * ce_B + alpha * kl_B, values, batch, self.names)
 
     def ramp(self, batch: Batch) -> float:
         """From .007 to 1, by how far the training is."""
@@ -121,9 +126,11 @@ class MeanTeacher:
         return ramp_up(done / self.ramp_epochs) if self.ramp_epochs else 1.0
 
 
-def _sums(loss_B: torch.Tensor, values: dict[str, torch.Tensor], batch: Batch) -> Losses:
+def _sums(
+    loss_B: torch.Tensor, values: dict[str, torch.Tensor], batch: Batch, names: tuple[str, ...]
+) -> Losses:
     """Over the real samples: of the loss, with its graph, and of each value, by class as well."""
     out = {"loss": (loss_B * batch.real).sum()}
     if len(values) > 1:  # else it is the loss
         out |= {name: (v.detach() * batch.real).sum() for name, v in values.items()}
-    return out | by_class(values, batch.label, batch.real)
+    return out | by_class(values, batch.label, batch.real, names)

@@ -12,6 +12,7 @@ import torch
 from data_sharding.schema import Manifest
 from training.config import Student
 from training.logits import for_groups
+from training.losses import NAMES
 from training.preprocess import Preprocessor
 from training.strategies import Task
 from training.stream import Group
@@ -54,6 +55,7 @@ def teaching(
     kept: Path,
     world: World,
     breathe: Callable[[], None] = lambda: None,
+    names: tuple[str, ...] = NAMES,
 ) -> Teaching:
     """What `student` asks for. All ranks call it: cached logits are made here if they are missing.
 
@@ -66,30 +68,35 @@ def teaching(
         kept: folder for cached logits, which runs may share.
         world: this rank's place.
         breathe: called on every rank while logits are made; it may raise.
+        names: of the classes, for what is tracked.
 
     Raises:
         ValueError: teachers that do not fit together, or not the pictures.
     """
     if student.teacher == "ema":
-        return _mean_teacher(student, groups, slots, preprocessor)
+        return _mean_teacher(student, groups, slots, preprocessor, names)
     if not student.alpha and not student.features:
-        return Teaching(Supervised())
+        return Teaching(Supervised(names))
     settings = student.temperature, student.alpha
     teachers = Teachers.load([own, *student.teachers], world.device)
     for group in groups:
         teachers.accept(group.data.manifest)
     if student.teacher_logits == "cached":
-        task = Distil(*settings, None, student.features)
+        task = Distil(*settings, None, student.features, names)
         return Teaching(task, said=for_groups(teachers, groups, kept, world, breathe))
-    return Teaching(Distil(*settings, teachers, student.features), weak=teachers.sizes)
+    return Teaching(Distil(*settings, teachers, student.features, names), weak=teachers.sizes)
 
 
 def _mean_teacher(
-    student: Student, groups: list[Group], slots: tuple[int, ...], preprocessor: Preprocessor
+    student: Student,
+    groups: list[Group],
+    slots: tuple[int, ...],
+    preprocessor: Preprocessor,
+    names: tuple[str, ...],
 ) -> Teaching:
     assert student.ema, "see exclusions"
     assert not student.teachers, "see exclusions"
     assert not student.features, "see exclusions"
     steps = -(-len(groups[0].rows) // slots[0])
     settings = student.temperature, student.alpha, preprocessor, student.warmup_epochs
-    return Teaching(MeanTeacher(*settings, steps), weak=(preprocessor.size,))
+    return Teaching(MeanTeacher(*settings, steps, names), weak=(preprocessor.size,))

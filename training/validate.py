@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, xlogy
+from scipy.special import expit, log_softmax, logsumexp, xlogy
 from sklearn.metrics import roc_auc_score, roc_curve
 from torch import nn
 
@@ -18,11 +18,16 @@ from training.preprocess import Preprocessor
 from training.world import World
 
 
+def margin(z_NC: np.ndarray) -> np.ndarray:
+    """float64 [N]: log odds of all classes but the first, so of two classes z_1 - z_0."""
+    return logsumexp(z_NC[:, 1:], axis=1) - z_NC[:, 0]
+
+
 @torch.no_grad()
 def predict(
     model: nn.Module, preprocessor: Preprocessor, data: ShardDataset, world: World, batch: int = 64
 ) -> np.ndarray:
-    """float64 [len(data)]: the logit z(low bone mass) - z(normal) of each row, on every rank.
+    """float64 [len(data), C]: the logits of each row, on every rank.
 
     Every rank takes the same number of steps; padding is masked, nothing is dropped or said twice.
 
@@ -37,14 +42,14 @@ def predict(
         watchdog.feed()
         images = np.stack([preprocessor.resize(data.image(max(int(i), 0))) for i in ids])
         z_BC = model(preprocessor.normalise(images).to(world.device)).float()
-        logits.append((z_BC[:, 1] - z_BC[:, 0]).double())
+        logits.append(z_BC.double())
         rows.append(torch.from_numpy(np.asarray(ids, np.int64)))
     model.train(was_training)
     all_rows = world.gather(torch.cat(rows).to(world.device)).flatten().cpu().numpy()
-    all_logits = world.gather(torch.cat(logits)).flatten().cpu().numpy()
+    all_logits = world.gather(torch.cat(logits)).flatten(0, -2).cpu().numpy()
     real = all_rows >= 0
     assert (np.sort(all_rows[real]) == np.arange(len(data))).all(), "each row exactly once"
-    out = np.empty(len(data))
+    out = np.empty((len(data), all_logits.shape[1]))
     out[all_rows[real]] = all_logits[real]
     if not np.isfinite(out).all():
         raise ValueError(
@@ -63,6 +68,8 @@ def auroc(label: np.ndarray, logit: np.ndarray) -> float | None:
 def fit_temperature(label: np.ndarray, logit: np.ndarray) -> dict[str, Any]:
     """Temperature scaling (Guo et al. 2017): the T that minimises the tune split's likelihood loss.
 
+    `logit` is [N], of class 1; or [N, C], of all classes.
+
     Returns temperature, nll before and after, n; and a `reason` not to trust it, if there is one.
     """
     n = len(label)
@@ -70,6 +77,9 @@ def fit_temperature(label: np.ndarray, logit: np.ndarray) -> dict[str, Any]:
         return {"temperature": 1.0, "n": n, "reason": "the tune split has one class only"}
 
     def nll(log_t: float) -> float:
+        if logit.ndim == 2:
+            log_p = log_softmax(logit / np.exp(log_t), axis=1)
+            return -float(np.mean(np.maximum(log_p[np.arange(n), label], np.log(1e-12))))
         p = np.clip(expit(logit / np.exp(log_t)), 1e-12, 1 - 1e-12)
         return float(-np.mean(xlogy(label, p) + xlogy(1 - label, 1 - p)))
 

@@ -14,7 +14,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.training.processes import free_port, wait_for
@@ -126,6 +128,33 @@ class Nodes:
         every = [p for node in self.nodes.values() for p in descendants(node.pid)]
         return [p for p in every if "RayTrainWorker" in title(p)]
 
+    @contextlib.contextmanager
+    def pausing(self, when: Callable[[], int], seconds: float) -> Iterator[None]:
+        """All workers stand still that long whenever `when` has risen.
+
+        A cluster takes seconds to notice that a node went or came; on a fast machine a small run
+        would be over by then.
+        """
+        over = threading.Event()
+
+        def pause() -> None:
+            last = when()
+            while not over.wait(0.01):
+                if when() > last:
+                    last = when()
+                    workers = self.workers()
+                    each(workers, signal.SIGSTOP)
+                    over.wait(seconds)
+                    each(workers, signal.SIGCONT)
+
+        pausing = threading.Thread(target=pause)
+        pausing.start()
+        try:
+            yield
+        finally:
+            over.set()
+            pausing.join()
+
     def drain(self, name: str, seconds: int) -> None:
         """Announce that a node goes: what a cloud or an autoscaler says before it takes it."""
         subprocess.run(
@@ -153,6 +182,13 @@ class Nodes:
                 os.killpg(node.pid, signal.SIGKILL)
             node.wait()
         shutil.rmtree(self.temporary, ignore_errors=True)
+
+
+def each(pids: list[int], what: signal.Signals) -> None:
+    """The signal, to those that still live."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, what)
 
 
 def descendants(pid: int) -> list[int]:

@@ -42,8 +42,8 @@ def test_datasets_that_do_not_fit_together_are_refused(tiny, tmp_path):
 
 def test_labels_of_other_classes_and_photographs_are_refused(tiny, tmp_path):
     made = pack_pictures(tmp_path / "i", "i", "internal", {"train": 8, "tune": 4, "test": 4})
-    repack(made, classes=("normal", "osteopenia", "osteoporosis"), policy="who/1")
-    with pytest.raises(ValueError, match="labelled normal / osteopenia / osteoporosis by who/1"):
+    repack(made, classes=("not osteoporosis", "osteoporosis"), policy="li2026/1")
+    with pytest.raises(ValueError, match="labelled not osteoporosis / osteoporosis by li2026/1"):
         prepare(tiny(f"paths.internal={made}"))
     repack(made, image_shape=(48, 48, 3))
     with pytest.raises(ValueError, match="colour photographs"):

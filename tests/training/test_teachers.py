@@ -15,7 +15,7 @@ from data_sharding.schema import sha256_file
 from tests.training.networks import CPU, weights
 from training.checkpoint import load_weights
 from training.teachers import Teachers
-from training.validate import predict
+from training.validate import margin, predict
 from training.world import alone
 
 
@@ -47,7 +47,7 @@ def test_one_teacher_says_its_own_logits(tmp_path, data, images):
     np.testing.assert_allclose(found, by_hand(folder, images), atol=1e-4)
     model, seen = load_weights(folder)
     np.testing.assert_allclose(
-        teachers.logit(images), predict(model, seen, data, alone())[:20], atol=1e-5
+        teachers.logit(images), margin(predict(model, seen, data, alone()))[:20], atol=1e-5
     )
 
 

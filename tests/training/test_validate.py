@@ -61,5 +61,5 @@ def test_predictions_do_not_depend_on_the_batch(packs):
     data = ShardDataset(packs["external"])
     pre = Preprocessor(size=48, mean=0.449, std=0.226, pixels="drawn/1", shape=(48, 48))
     whole = predict(model, pre, data, alone(), batch=64)
-    assert whole.shape == (21,)
+    assert whole.shape == (21, 2)
     np.testing.assert_allclose(predict(model, pre, data, alone(), batch=4), whole, atol=1e-5)

@@ -3,7 +3,7 @@
 A step is run on torch's meta device, whose tensors have shapes and no numbers, and every block that
 comes to life and goes is counted. So the paper's size is known in half a second on any machine:
 
-    from training.models.grid import Grid
+    from training.grid import Grid
     from training.models.grid_memory import step_memory
     print(step_memory(Grid(), batch=8, side=1536))
 
@@ -24,8 +24,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from training.config import Model
+from training.grid import Grid
 from training.losses import cross_entropy
-from training.models.grid import Grid
 from training.models.grid_transformer import GridTransformer, grid_transformer
 
 

@@ -3,13 +3,14 @@
 A picture is cut into 6 x 6 tiles of 256 x 256; each becomes 512 numbers; with a learnt [BMD] token
 before them and learnt positions added they pass six post-norm layers. A global head reads the
 token, and each tile has a local head of its own. The paper gives the risk as the sigmoid of one
-logit; here, as everywhere in this repository, it is the softmax of two, whose difference that is.
+logit; here, as everywhere in this repository, it is the softmax of two, whose difference that is
+(or of three, for three classes).
 
     build(Model(name="grid_transformer", pretrained="tag"))
 
-The sizes are in `training.models.grid`, the loss in `training.grid_loss`.
+The sizes are in `training.grid`, the loss in `training.grid_loss`.
 
-Shapes: B pictures, N tiles, T = N + 1 tokens, D numbers each, C = 2 classes.
+Shapes: B pictures, N tiles, T = N + 1 tokens, D numbers each, C classes.
 """
 
 from __future__ import annotations
@@ -21,12 +22,10 @@ from torch import nn
 from torch.nn.functional import gelu
 
 from training.config import Model
-from training.models.grid import Grid
+from training.grid import Grid
 from training.models.post_norm import PostNormLayer
 from training.models.tile_resnet import TileResNet, tile_resnet
 from training.models.tiles import cut, pool, stitch
-
-CLASSES = 2
 
 
 class GridOutput(NamedTuple):
@@ -39,13 +38,13 @@ class GridOutput(NamedTuple):
 class LocalHeads(nn.Module):
     """An MLP for each tile, which shares no weights with the others'."""
 
-    def __init__(self, tiles: int, width: int, hidden: int) -> None:
+    def __init__(self, tiles: int, width: int, hidden: int, classes: int) -> None:
         super().__init__()
         # Each as nn.Linear begins. Biases are vectors, which do not decay.
         self.weight1 = _uniform(width, tiles, width, hidden)
         self.bias1 = _uniform(width, tiles * hidden)
-        self.weight2 = _uniform(hidden, tiles, hidden, CLASSES)
-        self.bias2 = _uniform(hidden, tiles * CLASSES)
+        self.weight2 = _uniform(hidden, tiles, hidden, classes)
+        self.bias2 = _uniform(hidden, tiles * classes)
 
     def forward(self, y_BND: torch.Tensor) -> torch.Tensor:
         """[B, N, D] -> logits [B, N, C]."""
@@ -67,7 +66,7 @@ class GridTransformer(nn.Module):
     Any H and W of at least a pixel a tile will do; at 6 x 256 nothing is resized.
     """
 
-    def __init__(self, grid: Grid, tiles: TileResNet) -> None:
+    def __init__(self, grid: Grid, tiles: TileResNet, classes: int) -> None:
         """`tiles`: what turns a tile into a map of ``grid.width`` channels."""
         super().__init__()
         self.grid = grid
@@ -85,9 +84,9 @@ class GridTransformer(nn.Module):
             )
         )
         self.head = nn.Sequential(
-            nn.Linear(grid.width, grid.hidden), nn.GELU(), nn.Linear(grid.hidden, CLASSES)
+            nn.Linear(grid.width, grid.hidden), nn.GELU(), nn.Linear(grid.hidden, classes)
         )
-        self.local_heads = LocalHeads(grid.tiles, grid.width, grid.hidden)
+        self.local_heads = LocalHeads(grid.tiles, grid.width, grid.hidden, classes)
         #: As timm tells it: where the last feature map is seen, and its channels.
         self.feature_info = [{"module": "maps", "num_chs": grid.width, "reduction": 32}]
 
@@ -134,4 +133,4 @@ def grid_transformer(config: Model, grid: Grid, load: bool = True) -> GridTransf
     Raises:
         ValueError: weights missing, of another network, not of the stated hash, or not to be had.
     """
-    return GridTransformer(grid, tile_resnet(config, grid.width, load))
+    return GridTransformer(grid, tile_resnet(config, grid.width, load), config.classes)

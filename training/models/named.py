@@ -6,20 +6,23 @@ from torch import nn
 
 from training.config import Model
 from training.models import backbone
-from training.models.grid import GRIDS
+from training.models.cumulative_link import CumulativeLink
 from training.models.grid_transformer import grid_transformer
 
 
 def build(config: Model, load: bool = True) -> nn.Module:
-    """The network: [B, 1, H, W] -> logits [B, 2].
+    """The network: [B, 1, H, W] -> logits [B, C].
 
     Args:
-        config: name, where the weights come from, drop path.
+        config: name, where the weights come from, classes, sizes.
         load: False leaves the start random because a checkpoint is loaded right after.
 
     Raises:
         ValueError: unknown name; weights missing, not of the stated hash, or not to be had.
     """
-    if config.name in GRIDS:
-        return grid_transformer(config, GRIDS[config.name], load)
+    if config.ordinal:
+        two = config.model_copy(update={"ordinal": False, "classes": 2})
+        return CumulativeLink(build(two, load))
+    if config.grid:
+        return grid_transformer(config, config.grid, load)
     return backbone.build(config, load)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.config import Compute, Stage
-from training.optim import adamw
+from training.optim import optimizer_for
 from training.strategies import Batch, Task, add, autocast, buffers_of_rank_0
 from training.world import World
 
@@ -25,7 +25,7 @@ class Replicated:
     def prepare(self, model: nn.Module, stage: Stage) -> None:
         """See `Strategy`. Several ranks: rank 0's weights are sent to all."""
         self.model, self.stage = model.train(), stage
-        self.optimizer = adamw(model, stage)
+        self.optimizer = optimizer_for(model, stage)
         if self.compute.compile:
             model.compile()
         self.call: nn.Module = model

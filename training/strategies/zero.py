@@ -33,7 +33,7 @@ import torch.distributed as dist
 from torch import nn
 
 from training.config import Compute, Stage
-from training.optim import adamw
+from training.optim import optimizer_for
 from training.strategies import Batch, Task, add, autocast, buffers_of_rank_0
 from training.strategies.shares import Piece, apart, together
 from training.tracking import say
@@ -79,7 +79,7 @@ class Zero:
             )
         if self.compute.compile:
             model.compile()
-        self.optimizer = adamw(model, stage)
+        self.optimizer = optimizer_for(model, stage)
         self.founded = not dist.is_initialized()
         if self.founded:
             assert self.world.size == 1, "several ranks have a process group"

@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 from eval.pictures.gradcam import class_logit, gradcam
 from training.config import Model
 from training.models import build, cam_layer
+from training.recipes import recipe
 
 
 class PoolAndLinear(nn.Module):

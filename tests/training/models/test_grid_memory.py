@@ -5,11 +5,11 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from tests.training.models.test_grid_transformer import CONFIG, SMALL
-from training.models.grid import GRIDS, Grid
+from training.grid import Grid
 from training.models.grid_memory import LiveBytes, measure, step_memory
 from training.models.grid_transformer import grid_transformer
 
-PAPER = GRIDS["grid_transformer"]
+PAPER = Grid()
 GIB = 2**30
 
 

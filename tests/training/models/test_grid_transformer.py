@@ -10,13 +10,14 @@ from torch.nn import functional as F
 from eval.gradcam import gradcam
 from training.checkpoint import load_weights, save_weights
 from training.config import Model
+from training.grid import Grid
 from training.models import build, cam_layer
-from training.models.grid import GRIDS, Grid
 from training.models.grid_transformer import GridTransformer, grid_transformer
 from training.models.tiles import edges
 from training.preprocess import Preprocessor
+from training.recipes import recipe
 
-CONFIG = Model(name="grid_transformer_smoke", pretrained="none")
+CONFIG = recipe("li2026:smoke").model
 SMALL = Grid(grid=3, tile=32, width=64, depth=2, heads=4, mlp=48, hidden=16)
 H, W = 100, 67  # not multiples of 3
 
@@ -51,7 +52,7 @@ def test_the_papers_sizes():
         out = model(torch.empty(2, 1, 300, 250), local=True)
     assert (out.logits.shape, out.local.shape) == ((2, 2), (2, 36, 2))
     count = {n: sum(p.numel() for p in m.parameters()) for n, m in model.named_children()}
-    d, h = 512, GRIDS["grid_transformer"].hidden
+    d, h = 512, Grid().hidden
     assert count["tiles"] == 11_170_240
     assert count["layers"] == 6 * (12 * d * d + 13 * d) == 18_914_304
     assert count["head"] == d * h + h + 2 * h + 2
@@ -154,8 +155,8 @@ def test_weights_come_back_from_their_folder_by_name(tmp_path):
     x = torch.randn(2, 1, 96, 96)
     with torch.no_grad():
         assert torch.equal(again(x), model(x))
-    name = json.loads((tmp_path / "weights" / "config.json").read_text())["model"]["name"]
-    assert name == "grid_transformer_smoke"
+    sizes = json.loads((tmp_path / "weights" / "config.json").read_text())["model"]["grid"]
+    assert sizes == CONFIG.grid.model_dump()
 
 
 def test_ordinary_grad_cam_finds_the_map_put_together():

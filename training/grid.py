@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from training.config import Section
+from training.section import Section
 
 
 class Grid(Section):
@@ -55,8 +55,5 @@ class Grid(Section):
         return self.grid**2
 
 
-#: By the name of the model: the paper's, and a small one for a CPU.
-GRIDS = {
-    "grid_transformer": Grid(),
-    "grid_transformer_smoke": Grid(tile=32, width=64, depth=2, heads=4, mlp=128, hidden=32),
-}
+#: The network's name in ``model.name``; its sizes are in ``model.grid``.
+GRID = "grid_transformer"

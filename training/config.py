@@ -94,7 +94,9 @@ class Model(Section):
     @model_validator(mode="after")
     def _sizes(self) -> Model:
         if self.grid and self.name != GRID:
-            raise ValueError(f"model.grid is of {GRID}, and this is {self.name}: leave it out")
+            raise ValueError(
+                f"model.grid has the sizes of {GRID}, and this is {self.name}: set model.grid=null"
+            )
         if self.name == GRID and not self.grid:
             object.__setattr__(self, "grid", Grid())
         return self

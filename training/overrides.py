@@ -42,7 +42,7 @@ def _overridden(
             raise ValueError(
                 f"{change!r}: an override is section.key=value, such as {known[0]}=..."
             )
-        if name not in known:
+        if name not in known and not (text == "null" and _is_section(tree, name)):
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]}?" if near else f" Known: {', '.join(known)}"
             raise ValueError(f"{name}: no such setting.{hint}")
@@ -86,6 +86,14 @@ def _value(text: str) -> Any:
         return float(value) if isinstance(value, str) else value
     except ValueError:
         return value
+
+
+def _is_section(tree: Mapping[str, Any], name: str) -> bool:
+    """Is that a whole group of settings, which may be left out?"""
+    node: Any = tree
+    for part in name.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return isinstance(node, dict)
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:

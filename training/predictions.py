@@ -85,7 +85,9 @@ def _of(run: Run, name: str, cohort: str, data: ShardDataset) -> pd.DataFrame:
     read = {p.stem: json.loads(p.read_text()) for p in weights.glob("*.json")}
     made = _risks(margin(z_NC), read["survival"]) if run.config.fracture else _chances(z_NC, read)
     facts = data.index.assign(
-        label=target_labels(run.config, data), category=category(data.manifest, data.index)
+        # of three classes: any against the first, as `probability`
+        label=target_labels(run.config, data).clip(upper=1),
+        category=category(data.manifest, data.index),
     )
     who = {"model": name, "cohort": cohort, "logit": margin(z_NC)}
     return facts[FACTS].assign(**who, **made)

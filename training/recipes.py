@@ -151,11 +151,68 @@ def li2026_smoke() -> Config:
     )
 
 
+def osteoporosis() -> Config:
+    """Osteoporosis or not: the first stage that OsPenScreen asks for, one model from labels.
+
+    OsPenScreen leaves osteoporosis to "a first-stage model" and says nothing of it. Here it is the
+    paper's own network on its own pictures, learnt from all who had DXA: pack with ``--policy
+    three-class/1``. On the same dataset `ospenscreen` then learns low bone mass from those without
+    osteoporosis, and ``python -m eval classes`` puts the two together.
+    """
+    return Config(
+        recipe="osteoporosis",
+        model=Model(name="convnext_small.fb_in1k", pretrained="tag", drop_path=0.1),
+        input=Input(size=512),
+        target="osteoporosis",
+        image=Stage(epochs=100, batch=64, lr=1e-4, augment="strong"),
+        compute=Compute(workers=4, use_gpu=True, cpus_per_worker=8, loader_workers=7),
+    )
+
+
+def osteoporosis_smoke() -> Config:
+    """Osteoporosis or not in a minute on two CPU cores; differs as `ospenscreen:smoke` does."""
+    return Config(
+        recipe="osteoporosis:smoke",
+        model=Model(name="test_byobnet", pretrained="none"),
+        input=Input(size=128),
+        target="osteoporosis",
+        image=Stage(
+            **{"epochs": 24, "batch": 32, "lr": 3e-3, "warmup_epochs": 1, "ema": 0.98},
+            **{"augment": "strong", "select": "last"},
+        ),
+        compute=Compute(workers=2),
+    )
+
+
+def three_classes() -> Config:
+    """Normal, low bone mass and osteoporosis at once: the model OsPenScreen's discussion plans.
+
+    The alternative to its two stages: one network with a logit for each class (softmax), or with
+    two cuts on one scale (``model.ordinal=true``; McCullagh 1980). Pack with ``--policy
+    three-class/1``. `probability` in predictions is of low bone mass or osteoporosis, the three
+    stand beside it.
+    """
+    return _of_three(osteoporosis(), "three_classes")
+
+
+def three_classes_smoke() -> Config:
+    """Three classes in a minute on two CPU cores; differs as `ospenscreen:smoke` does."""
+    return _of_three(osteoporosis_smoke(), "three_classes:smoke")
+
+
+def _of_three(config: Config, name: str) -> Config:
+    return Config(**dict(config) | {"recipe": name, "target": "three classes"})
+
+
 RECIPES: dict[str, Callable[[], Config]] = {
     "ospenscreen": ospenscreen,
     "ospenscreen:smoke": ospenscreen_smoke,
     "li2026": li2026,
     "li2026:smoke": li2026_smoke,
+    "osteoporosis": osteoporosis,
+    "osteoporosis:smoke": osteoporosis_smoke,
+    "three_classes": three_classes,
+    "three_classes:smoke": three_classes_smoke,
     "fracture": fracture,
     "fracture:smoke": fracture_smoke,
 }

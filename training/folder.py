@@ -34,6 +34,16 @@ def prepare(config: Config, fresh: bool = False) -> Path:
         return folder
 
 
+def folder_of(config: Config, identity: str, what: str = "") -> Path:
+    """Where a run lies, or something that is made of runs, by its hash."""
+    return config.paths.runs / f"{stem_of(config)}{what}-{identity[:10]}"
+
+
+def stem_of(config: Config) -> str:
+    """The recipe's name in those of files."""
+    return config.recipe.replace(":", "-")
+
+
 @contextmanager
 def held(config: Config, fresh: bool = False) -> Iterator[Path]:
     """The run's folder, made or found, and ours until the end of the block.
@@ -53,9 +63,8 @@ def held(config: Config, fresh: bool = False) -> Iterator[Path]:
     packs = open_packs(config)
     manifests = {name: p.manifest.hash for name, p in packs.items()}
     identity = config.identity(manifests)
-    runs, stem = config.paths.runs, config.recipe.replace(":", "-")
-    folder = runs / f"{stem}-{identity[:10]}"
-    news = [] if folder.exists() else _news(config, manifests, stem)
+    runs, folder = config.paths.runs, folder_of(config, identity)
+    news = [] if folder.exists() else _news(config, manifests, stem_of(config))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
@@ -67,9 +76,9 @@ def held(config: Config, fresh: bool = False) -> Iterator[Path]:
         for line in news:
             say(line)
         if fresh:
-            _empty(folder)
+            empty(folder)
         before = _checked(folder, config, identity, manifests)
-        _point_latest_at(folder)
+        point_latest_at(folder)
         write_atomic(folder / "config.yaml", config.to_yaml())
         facts = _facts(folder, config, identity, packs, before)
         note(folder, **facts)
@@ -112,7 +121,7 @@ def _facts(
     return facts
 
 
-def _empty(folder: Path) -> None:
+def empty(folder: Path) -> None:
     """All but the lock, which would be another's on a new file."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
@@ -239,8 +248,12 @@ def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     return [f"{n} ({before.get(n)} -> {after.get(n)})" for n in names]
 
 
-def _point_latest_at(folder: Path) -> None:
-    """``runs/latest`` is a link to the run that was last asked for."""
+def point_latest_at(folder: Path) -> None:
+    """``runs/latest`` is a link to the run that was last asked for.
+
+    Raises:
+        ValueError: a folder is called so.
+    """
     latest, link = folder.with_name("latest"), folder.with_name(f".latest.{os.getpid()}")
     if latest.is_dir() and not latest.is_symlink():
         raise ValueError(

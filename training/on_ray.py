@@ -52,7 +52,7 @@ def train(config: Config, folder: Path, stop: Stop) -> None:
         ValueError: something the user can put right, or no workers start.
     """
     say(f"starting {_how_many(config)} Ray Train worker(s)")
-    with _ray(config), listening(stop):  # Ray has taken SIGTERM for itself
+    with connected(config), listening(stop):  # Ray has taken SIGTERM for itself
         _require_resources(config)
         while _fit(config, folder, stop) != DONE:
             say("a node is about to go: starting again without it")
@@ -64,7 +64,7 @@ def _how_many(config: Config) -> str:
 
 
 @contextlib.contextmanager
-def _ray(config: Config) -> Iterator[None]:
+def connected(config: Config) -> Iterator[None]:
     """Connected to a cluster, or with one of our own that ends with the block."""
     compute = config.compute
     # Two helper actors of 200 MB each that we have no use for, and prints that would come twice.
@@ -235,7 +235,7 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _lies(path: Path) -> bool:
+def lies(path: Path) -> bool:
     """Is it there? Opened, as in `_read`."""
     try:
         path.open().close()
@@ -339,7 +339,7 @@ class _Report:
         if self.main and not self.at_work:
             self.at_work = True
             say(f"at work {time.time() - self.asked:.1f} s after Ray Train was asked")
-        return self.main and not _lies(self.place / "go")
+        return self.main and not lies(self.place / "go")
 
     def end(self, how: str) -> None:
         """The workers have ended."""

@@ -27,7 +27,7 @@ from data_sharding.phantom.rendering import render
 from data_sharding.phantom.settings import Settings
 from data_sharding.phantom.stories import Shot, Story, tell
 from data_sharding.phantom.world import FORMAT
-from data_sharding.pictures.cxr import centre, to_model
+from data_sharding.pictures.cxr import centre, to_model, to_model_16
 from data_sharding.pictures.display import grey
 from data_sharding.private import Pseudonyms, load_key
 from data_sharding.schema import Manifest
@@ -93,7 +93,7 @@ class Atlas:
         parts = regions(found.story, found.shot, found.job.site, **found.how())
         return {name: shares(mask, size) for name, mask in parts.items()}
 
-    def check(self, key: str, pixels: npt.NDArray[np.uint8]) -> None:
+    def check(self, key: str, pixels: npt.NDArray[np.uint8 | np.uint16]) -> None:
         """That `pixels` [size, size] are this picture: a later phantom may draw another.
 
         Raises:
@@ -103,8 +103,10 @@ class Atlas:
         found = self._shown[key]
         drawn = render(found.story, found.shot, found.job.site, **found.how()).toned
         picture = grey(np.rint(np.clip(drawn, 0, 1) * 65535).astype(np.uint16))
-        again = to_model(picture, centre(picture), pixels.shape[0]).astype(np.float32)
-        if (off := float(np.abs(again - pixels).mean())) > SAME:
+        size, deep = pixels.shape[0], pixels.dtype == np.uint16
+        again = to_model_16(picture, size) if deep else to_model(picture, centre(picture), size)
+        off = float(np.abs(again.astype(np.float32) - pixels).mean()) / (257 if deep else 1)
+        if off > SAME:
             raise ValueError(
                 f"the packed picture is {off:.1f} grey levels off the one this phantom draws: the "
                 "world is of another version; make it again and pack it"

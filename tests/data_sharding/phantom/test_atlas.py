@@ -57,6 +57,19 @@ def test_every_sample_of_a_pack_is_known_and_is_its_own_picture(world, packs, na
     assert seen  # a thin letter may cover no pixel whole, but not in all pictures
 
 
+def test_pictures_kept_in_16_bits_are_known_too(world, tmp_path):
+    quiet = {"size": 96, "workers": 1, "echo": lambda _: None, "screen": False}
+    key = {"key_file": world / "pseudonym.key"}
+    pack(world / "asan", tmp_path / "deep", pixels="cxr16/1", **quiet, **key)
+    data, atlas = ShardDataset(tmp_path / "deep"), Atlas(world, tmp_path / "deep")
+    assert len(data) > 3
+    for i in range(len(data)):
+        assert data.image(i).dtype == np.uint16
+        atlas.check(data.key(i), data.image(i))
+        with pytest.raises(ValueError, match="grey levels off"):
+            atlas.check(data.key(i), data.image((i + 1) % len(data)))
+
+
 def test_another_patients_picture_is_refused(world, packs):
     data, atlas = ShardDataset(packs / "asan"), Atlas(world, packs / "asan")
     with pytest.raises(ValueError, match=r"grey levels off .* make it again"):

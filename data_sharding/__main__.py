@@ -38,6 +38,9 @@ def pack(
     name: Annotated[str, typer.Option(help="Source name [the folder's].")] = "",
     kind: Annotated[str, typer.Option(help="auto, dxa, face, nih or chexpert.")] = "auto",
     size: Annotated[int, typer.Option(help="Side of the picture, pixels.")] = 512,
+    pixels: Annotated[
+        str, typer.Option(help="cxr/2: 8 bits, truncated; cxr16/1: 16 bits, as shown [cxr/2].")
+    ] = "",
     window_days: Annotated[
         int | None, typer.Option(help="Most days between picture and DXA [the policy's].")
     ] = None,
@@ -90,6 +93,7 @@ def pack(
         name=name or None,
         kind=kind,  # pyright: ignore[reportArgumentType]  (checked there)
         size=size,
+        pixels=pixels,
         window_days=window_days,
         min_age=min_age,
         study=study or None,  # pyright: ignore[reportArgumentType]  (checked there)

@@ -33,6 +33,7 @@ import pandas as pd
 
 from data_sharding.copies.near import Pictures, pairs
 from data_sharding.packing.pool import Crew, Here
+from data_sharding.pictures.shown import Picture
 from data_sharding.reader import ShardDataset
 
 LEARNT = frozenset({"train", "public"})
@@ -43,7 +44,7 @@ JUDGED = frozenset({"tune", "test", "external"})
 class Side:
     """The pictures of one packed dataset. Row i of every column is sample i.
 
-    `image(i)` gives uint8 [S, S] or [S, S, 3].
+    `image(i)` gives uint8 or uint16 [S, S], or uint8 [S, S, 3].
     """
 
     name: str
@@ -52,7 +53,7 @@ class Side:
     keys: Sequence[str]
     patients: Sequence[str]
     hashes: Sequence[str]
-    image: Callable[[int], npt.NDArray[np.uint8]]
+    image: Callable[[int], Picture]
 
 
 @dataclass(frozen=True, order=True)

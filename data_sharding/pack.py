@@ -28,7 +28,7 @@ from data_sharding.packing.gather import Gathered, Kind, gather_paired, gather_p
 from data_sharding.packing.pool import Crew, local
 from data_sharding.packing.resume import already_packed, begin, finished, listing, unfinished
 from data_sharding.packing.shards import write_index
-from data_sharding.pictures.cxr import PIXELS
+from data_sharding.pictures.cxr import DTYPES, PIXELS
 from data_sharding.private import Pseudonyms, load_key, only_one, private_folder, write_private
 from data_sharding.schema import REASONS, Manifest, Role, Split, sha256_file, write_atomic
 from data_sharding.sources import fractures
@@ -53,6 +53,7 @@ def pack(
     name: str | None = None,
     kind: Literal["auto", "dxa", "face", "nih", "chexpert"] = "auto",
     size: int = 512,
+    pixels: str = "",
     window_days: int | None = None,
     min_age: float | None = None,
     study: Literal["closest", "first"] | None = None,
@@ -80,6 +81,8 @@ def pack(
         name: the source's name in every sample; by default the folder's.
         kind: how to read `site`; auto looks which table is there.
         size: side of the square picture, pixels.
+        pixels: how a radiograph is kept: cxr/2 (the default), its grey scale truncated to 8 bits,
+            or cxr16/1, as it is displayed in 16 bits.
         window_days: most days between picture and DXA; by default the policy's for this `name`.
         min_age: years at the picture; by default the policy's.
         study: of several pairs the closest or the first; by default the policy's.
@@ -126,13 +129,19 @@ def pack(
     normal = NormalRules(
         min_age=50 if min_age is None else min_age, views=wanted or NormalRules().views
     )
+    if found == "face" and pixels:
+        raise ValueError(f"pixels {pixels}: photographs are kept in one way; leave it out")
+    pixels = "photo/1" if found == "face" else pixels or PIXELS
+    dtype = "uint8" if found == "face" else DTYPES.get(pixels)
+    if dtype is None:
+        raise ValueError(f"pixels {pixels!r}: {' or '.join(DTYPES)}")
     settings: dict[str, Any] = {
         **{"kind": found, "size": size, "seed": seed, "screen": screen},
         **{"views": [rules.view] if paired else list(normal.views)},
         # 50 and 50.0 are one setting
         **{"min_age": float(rules.min_age if paired else normal.min_age)},
         **{"shard_samples": shard_samples, "fractions": dict(FRACTIONS)},
-        **{"pixels": "photo/1" if found == "face" else PIXELS},
+        **{"pixels": pixels},
     }
     if paired:
         settings |= {"window_days": rules.window(name), "study": rules.study}
@@ -147,7 +156,7 @@ def pack(
     }
     checked = {"against": [Manifest.load(open_place(x)[0]).hash for x in against]}
     how = Making(
-        *(_READ[found], size, assume_view, screen, shard_samples),
+        *(_READ[found], pixels, size, assume_view, screen, shard_samples),
         *(name, inputs["policy"]),
     )
     with only_one(private):
@@ -174,7 +183,7 @@ def pack(
                 raise NothingUsable(_nothing(site, ledger))
             shape = (size, size, 3) if found == "face" else (size, size)
             leaks = gate.check(
-                *(out, name, pseudonym.key_id, shape, written.index, against, allow_leaks),
+                *(out, name, pseudonym.key_id, shape, dtype, written.index, against, allow_leaks),
                 *(crew, folder, echo),
             )
         index_sha256 = write_index(out, written.index)
@@ -187,6 +196,7 @@ def pack(
             classes=judge.classes if paired else (),
             settings=settings,
             image_shape=shape,
+            image_dtype=dtype,
             key_id=pseudonym.key_id,
             shards=written.shards,
             index_sha256=index_sha256,

@@ -55,6 +55,7 @@ def merge(folders: Sequence[Path], out: Path, name: str, echo: Echo = print) -> 
             ("policy", first.policy, theirs.policy),
             ("classes", first.classes, theirs.classes),
             ("image_shape", first.image_shape, theirs.image_shape),
+            ("image_dtype", first.image_dtype, theirs.image_dtype),
             ("pixels", first.settings.get("pixels"), theirs.settings.get("pixels")),
         ):
             if a != b:

@@ -70,7 +70,7 @@ class Sample(Strict):
         default=None, ge=0, description="from the radiograph to the fracture, or to the last visit"
     )
     applied: tuple[str, ...] = Field(description="what was done to the pixels, in order")
-    pixels_sha256: str = Field(description="of the raw uint8 pixels, row-major")
+    pixels_sha256: str = Field(description="of the raw pixels, row-major, low byte first")
 
 
 #: Columns of ``index.parquet``: where each sample lies, and its table of facts. Row i is sample i.
@@ -113,7 +113,7 @@ class Manifest(Strict):
     classes: tuple[str, ...] = Field(description="what the labels 0, 1, ... mean; () if unlabelled")
     settings: dict[str, Any] = Field(description="every option that decided the content")
     image_shape: tuple[int, ...]
-    image_dtype: str = "uint8"
+    image_dtype: Literal["uint8", "uint16"] = "uint8"
     key_id: str = Field(description="fingerprint of the pseudonym key; never the key")
     shards: tuple[Shard, ...]
     index: str = "index.parquet"

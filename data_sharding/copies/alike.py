@@ -28,6 +28,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from data_sharding.copies.fingerprint import WINDOWS, Floats, Window, flattened, grey
+from data_sharding.pictures.shown import Picture
 
 COARSE, MIDDLE, FINE = 64, 128, 256  # pixels
 #: A pair is dropped where, in this order, ECC's coefficient at 64 pixels, the correlation of what
@@ -60,8 +61,8 @@ class View:
         self._kept: tuple[Floats, Floats] | None = None
 
     @classmethod
-    def of(cls, image: npt.NDArray[np.uint8], mirror: bool = False) -> View:
-        """From uint8 [S, S] or [S, S, 3], flipped left to right if `mirror`."""
+    def of(cls, image: Picture, mirror: bool = False) -> View:
+        """From uint8 or uint16 [S, S], or uint8 [S, S, 3], flipped left to right if `mirror`."""
         small = _shrink(grey(image), FINE)
         return cls(np.ascontiguousarray(small[:, ::-1]) if mirror else small)
 
@@ -92,7 +93,7 @@ class Views:
     `image(i)` gives picture `i`.
     """
 
-    def __init__(self, image: Callable[[int], npt.NDArray[np.uint8]], most: int = 512) -> None:
+    def __init__(self, image: Callable[[int], Picture], most: int = 512) -> None:
         self._image, self._most = image, most
         self._views: OrderedDict[int, View] = OrderedDict()
 

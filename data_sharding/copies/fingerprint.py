@@ -21,6 +21,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from data_sharding.pictures.shown import Picture, shown
+
 SIDE = 64  # pixels of the thumbnail
 CELLS = 12  # of the pooling grid, each way
 RAW = 4 * CELLS * CELLS  # numbers in a vector before whitening
@@ -57,14 +59,17 @@ class Fingerprint:
     small: npt.NDArray[np.int8]
 
 
-def grey(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def grey(image: Picture) -> npt.NDArray[np.uint8]:
     """uint8 [H, W] of a grey [H, W] or a colour [H, W, 3] picture (RGB; Rec. 601 weights).
+
+    A picture of 16 bits is taken as it is shown.
 
     Raises:
         ValueError: anything else.
     """
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or not image.size:
+    if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3) or not image.size:
         raise ValueError(f"{image.dtype} {image.shape}: not a uint8 picture [H, W] or [H, W, 3]")
+    image = shown(image)
     if image.ndim == 2:
         return image
     if image.shape[2] != 3:
@@ -84,8 +89,10 @@ def flattened(small: npt.NDArray[np.number], sigma: float, wide: float, floor: f
     return np.asarray(x / np.sqrt(power + (floor * float(x.std())) ** 2 + 1e-3), np.float32)
 
 
-def describe(image: npt.NDArray[np.uint8]) -> Fingerprint:
-    """The fingerprint of a picture, uint8 [S, S] or [S, S, 3]. Pure; a blank picture gives zeros.
+def describe(image: Picture) -> Fingerprint:
+    """The fingerprint of a picture, uint8 or uint16 [S, S], or uint8 [S, S, 3].
+
+    Pure; a blank picture gives zeros.
 
     Raises:
         ValueError: not such a picture.

@@ -32,6 +32,7 @@ from data_sharding.copies.fingerprint import (
     search,
 )
 from data_sharding.packing.pool import Crew, as_done, progress
+from data_sharding.pictures.shown import Picture
 
 #: From this score of `alike.compare` on a pair is a copy. Measured on 174 radiographs of NIH:
 #: copies resized, recompressed, flipped, re-windowed or turned from 0.87 up; cropped by 5-15% from
@@ -48,12 +49,12 @@ SAMPLE = 512  # pictures that say what pictures have in common
 ROWS, QUERIES = 64, 8
 
 Codes = npt.NDArray[np.int64]
-Image = Callable[[int], npt.NDArray[np.uint8]]
+Image = Callable[[int], Picture]
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Picture n is ``images[side[n]](row[n])``, uint8 [S, S] or [S, S, 3].
+    """Picture n is ``images[side[n]](row[n])``, uint8 or uint16 [S, S], or uint8 [S, S, 3].
 
     Pictures of one `cell`, of one `patient` or with the same `pixels` are no pairs; cells are rows
     and columns of the matrix that says which of them are. Columns are int64 [N].
@@ -154,7 +155,7 @@ class _Desk:
         self.checked = np.load(folder / "checked.npy")
         self.views = Views(self.image)
 
-    def image(self, i: int) -> npt.NDArray[np.uint8]:
+    def image(self, i: int) -> Picture:
         """Picture `i`."""
         return self.pictures.images[self.pictures.side[i]](int(self.pictures.row[i]))
 

@@ -29,7 +29,8 @@ OLDEST = 90.0  # years; above, an age names a person (HIPAA Safe Harbor, 45 CFR 
 class Making:
     """How samples are made of works."""
 
-    pixels: Literal["dicom", "grey", "photo"]
+    read: Literal["dicom", "grey", "photo"]
+    pixels: str
     size: int
     assume_view: str
     screen: bool
@@ -153,7 +154,7 @@ class _Feed:
             for work in works
         )
         return MakePart(
-            *(choices, how.pixels, how.size, how.assume_view, how.screen),
+            *(choices, how.read, how.pixels, how.size, how.assume_view, how.screen),
             *(shard.split, shard.number, number, done),
         )
 

@@ -22,6 +22,7 @@ def check(
     name: str,
     key_id: str,
     shape: tuple[int, ...],
+    dtype: str,
     index: pa.Table,
     against: Sequence[Path | str],
     allow: bool,
@@ -36,6 +37,7 @@ def check(
         name: the dataset's.
         key_id: fingerprint of its pseudonym key.
         shape: of a picture.
+        dtype: of its pixels.
         index: its rows.
         against: datasets it will be used with.
         allow: return the leaks instead of stopping.
@@ -50,7 +52,7 @@ def check(
     others = [of_dataset(place) for place in against]
     if name in (other.name for other in others):
         raise ValueError(f"--against: a dataset called {name}, like the one that is packed")
-    sides = [_side(out, name, key_id, shape, index), *others]
+    sides = [_side(out, name, key_id, shape, dtype, index), *others]
     found = find(sides, new={name}, crew=crew, scratch=scratch, echo=echo)
     if found and not allow:
         raise Leaked(
@@ -84,18 +86,22 @@ class _Written:
     shard: npt.NDArray[np.int32]
     start: npt.NDArray[np.int64]
     shape: tuple[int, ...]
+    dtype: str
 
-    def image(self, i: int) -> npt.NDArray[np.uint8]:
+    def image(self, i: int) -> npt.NDArray[np.uint8 | np.uint16]:
         """Picture `i`, mapped."""
         path = self.out / self.shards[self.shard[i]]
-        return np.memmap(path, np.uint8, "r", int(self.start[i]), self.shape)
+        return np.memmap(path, self.dtype, "r", int(self.start[i]), self.shape)
 
 
-def _side(out: Path, name: str, key_id: str, shape: tuple[int, ...], index: pa.Table) -> Side:
+def _side(
+    out: Path, name: str, key_id: str, shape: tuple[int, ...], dtype: str, index: pa.Table
+) -> Side:
     splits, keys, patients, hashes = (
         index[c].to_pylist() for c in ("split", "key", "patient", "pixels_sha256")
     )
     names, shard = np.unique(index["shard"].to_pylist(), return_inverse=True)
-    start = index["npy_offset"].to_numpy().astype(np.int64) + len(npy_header(shape, "uint8"))
-    written = _Written(out, tuple(names.tolist()), shard.astype(np.int32), start, shape)
+    start = index["npy_offset"].to_numpy().astype(np.int64) + len(npy_header(shape, dtype))
+    little = np.dtype(dtype).newbyteorder("<").str
+    written = _Written(out, tuple(names.tolist()), shard.astype(np.int32), start, shape, little)
     return Side(name, key_id, splits, keys, patients, hashes, written.image)

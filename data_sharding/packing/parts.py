@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from data_sharding.ledger import CRASH, Refused
 from data_sharding.packing.pool import DEADLINE_S, Shield, deadline
-from data_sharding.packing.shards import Fragment, Row, seal, shard_name
+from data_sharding.packing.shards import Fragment, Row, raw, seal, shard_name
 from data_sharding.pictures.dicom import Facts
 from data_sharding.pictures.photos import Header
 from data_sharding.pictures.work import Job, Made, Scan, make, scan
@@ -52,7 +52,8 @@ class MakePart:
     """Works that lie together in a shard; the choices of each are tried in their order."""
 
     works: tuple[tuple[Choice, ...], ...]
-    pixels: Literal["dicom", "grey", "photo"]
+    read: Literal["dicom", "grey", "photo"]
+    pixels: str
     size: int
     assume_view: str
     screen: bool
@@ -135,12 +136,14 @@ def _make(job: MakePart) -> None:
         for n, choices in enumerate(job.works):
             chosen = None
             for i, choice in enumerate(choices):
-                wanted = Job(job.pixels, choice.path, job.size, job.assume_view, job.screen)
+                wanted = Job(
+                    *(job.read, choice.path, job.size, job.assume_view, job.screen, job.pixels)
+                )
                 made: Made | Refused = safely(wanted)
                 if isinstance(made, Refused):
                     failed.append([n, i, *made.args])
                     continue
-                digest = hashlib.sha256(made.pixels.tobytes()).hexdigest()
+                digest = hashlib.sha256(raw(made.pixels)).hexdigest()
                 sample = Sample(**choice.facts, applied=made.applied, pixels_sha256=digest)
                 fragment.add(sample, made.pixels)
                 chosen = i

@@ -73,9 +73,9 @@ class Fragment:
         self.size = 0
         self._file = path.open("wb")
 
-    def add(self, sample: Sample, pixels: npt.NDArray[np.uint8]) -> None:
+    def add(self, sample: Sample, pixels: npt.NDArray[np.uint8 | np.uint16]) -> None:
         """Append the two members of one sample."""
-        npy = npy_header(pixels.shape, str(pixels.dtype)) + np.ascontiguousarray(pixels).tobytes()
+        npy = npy_header(pixels.shape, pixels.dtype.name) + raw(pixels)
         said = sample.model_dump(mode="json")
         facts = canonical_json(said).encode()
         place: Row = {"npy_size": len(npy), "json_size": len(facts)}
@@ -93,6 +93,11 @@ class Fragment:
             self._file.flush()
             os.fsync(self._file.fileno())
         self._file.close()
+
+
+def raw(pixels: npt.NDArray[np.uint8 | np.uint16]) -> bytes:
+    """The pixels as they lie in a shard: row-major, of 16 bits the low byte first."""
+    return pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def _header(name: str, size: int) -> bytes:
@@ -176,7 +181,7 @@ class ShardWriter:
     def _temporary(self) -> Path:
         return self.folder / f".{self._name}.tmp"
 
-    def add(self, sample: Sample, pixels: npt.NDArray[np.uint8]) -> None:
+    def add(self, sample: Sample, pixels: npt.NDArray[np.uint8 | np.uint16]) -> None:
         """Append one sample; a change of split or a full tar opens the next one."""
         full = self._open is not None and len(self._open.rows) == self.per_shard
         if self._open is None or full or sample.split != self._split:

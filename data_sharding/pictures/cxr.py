@@ -1,22 +1,33 @@
-"""From a radiograph as a person sees it to the model's 512x512 grey picture (OsPenScreen).
+"""From a radiograph as a person sees it to the model's picture, in 8 bits or in 16.
 
-Grayscale truncation first, on the full picture, then area averaging: the paper's order. Edges,
-markers and collimator blades outside the middle of the picture cannot stretch its grey scale, nor
-can padding anywhere. Truncation is folded into the picture's lookup table, so that looking up,
-clipping, scaling and averaging are one pass over the bit patterns (`resample`).
+cxr/2 (OsPenScreen), uint8: grayscale truncation first, on the full picture, then area averaging,
+the paper's order. Edges, markers and collimator blades outside the middle of the picture cannot
+stretch its grey scale, nor can padding anywhere. Truncation is folded into the picture's lookup
+table, so that looking up, clipping, scaling and averaging are one pass over the bit patterns
+(`resample`).
+
+cxr16/1 (Li et al. 2026), uint16: nothing is truncated: a level is the picture's as it is displayed,
+0 what the header's window (or VOI table) shows black and 65535 what it shows white; of a file that
+names none, its lowest and its highest value. Padding is 0. Which levels matter is decided where the
+picture is used, by percentiles of each (`training.preprocess`). The levels are looked up to 16 bits
+and their average is rounded once more: never more than 1 off in 65,535.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from data_sharding.pictures.display import Display
-from data_sharding.pictures.resample import ONE, area_average, count, plain
+from data_sharding.pictures.resample import ONE, area_average, area_average_16, count, plain
 
-PIXELS = "cxr/2"  # the name of this treatment, kept in manifests and with weights
+PIXELS = "cxr/2"  # the names of the treatments, kept in manifests and with weights
+PIXELS_16 = "cxr16/1"
+#: What the pictures of a treatment are made of.
+DTYPES: dict[str, Literal["uint8", "uint16"]] = {PIXELS: "uint8", PIXELS_16: "uint16"}
 SMALLEST = 16  # pixels a side
 
 
@@ -75,3 +86,8 @@ def truncated(picture: Display, middle: Centre) -> npt.NDArray[np.uint16]:
 def to_model(picture: Display, middle: Centre, size: int) -> npt.NDArray[np.uint8]:
     """Truncate, then resize to uint8 [size, size] by area averaging (no aspect is kept)."""
     return area_average(picture.codes, truncated(picture, middle), size)
+
+
+def to_model_16(picture: Display, size: int) -> npt.NDArray[np.uint16]:
+    """Levels as displayed, resized to uint16 [size, size] by area averaging (no aspect is kept)."""
+    return area_average_16(picture.codes, picture.levels, size)

@@ -74,9 +74,9 @@ def _columns(sums: Any, borders: Any, before: Any, totals: Any) -> None:
 
 
 @compiled
-def _average(codes: Any, table: Any, size: int, out: Any) -> None:
+def _average(codes: Any, table: Any, size: int, unit: float, out: Any) -> None:
     height, width = codes.shape
-    sums = np.empty(width, np.uint32)  # at most 65,280 times the height: below 2**32
+    sums = np.empty(width, np.uint32)  # at most 65,535 times the height: below 2**32
     before, totals = np.zeros(width + 1, np.uint64), np.empty(size, np.uint64)
     borders = _borders(width, size)
     cut = np.zeros(width, np.uint32)  # levels of the row that the border above cuts
@@ -115,10 +115,10 @@ def _average(codes: Any, table: Any, size: int, out: Any) -> None:
                     cut[x] = level
                     sums[x] += tail * level
         _columns(sums, borders, before, totals)
-        area = np.float64(height) * np.float64(width) * 256.0  # ONE
+        area = np.float64(height) * np.float64(width) * unit
         for j in range(size):
             # whole numbers below 2**53, so the quotient is IEEE 754's on every machine
-            out[i, j] = np.uint8(np.floor(np.float64(totals[j]) / area + 0.5))
+            out[i, j] = np.floor(np.float64(totals[j]) / area + 0.5)
 
 
 @compiled
@@ -234,10 +234,26 @@ def area_average(
     codes, table = plain(codes), plain(table)
     found = line(table, int(codes.max()))
     if found is None:
-        _average(codes, table, size, out)
+        _average(codes, table, size, float(ONE), out)
     else:
         low, high, *drawn = found
         _average_line(codes, table, size, np.array([low, high], codes.dtype), *drawn, out)
+    return out
+
+
+def area_average_16(
+    codes: npt.NDArray[np.uint8 | np.uint16], levels: npt.NDArray[np.uint16], size: int
+) -> npt.NDArray[np.uint16]:
+    """As `area_average`, of levels 0..65535 themselves: uint16 [size, size], rounded once.
+
+    Every pixel is looked up: where a grey level is one in 65,535, a straight line is never near
+    enough to the table.
+    """
+    assert codes.ndim == 2
+    assert max(codes.shape) <= 65_535
+    assert len(levels) == 1 << 8 * codes.itemsize
+    out = np.empty((size, size), np.uint16)
+    _average(plain(codes), plain(levels), size, 1.0, out)
     return out
 
 

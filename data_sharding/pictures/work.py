@@ -11,11 +11,14 @@ import numpy.typing as npt
 
 from data_sharding.ledger import Refused
 from data_sharding.pictures import screen
-from data_sharding.pictures.cxr import centre, to_model
+from data_sharding.pictures.cxr import PIXELS, PIXELS_16, centre, to_model, to_model_16
 from data_sharding.pictures.dicom import Facts, read_facts, read_pixels
 from data_sharding.pictures.display import grey
 from data_sharding.pictures.grey import read_grey
 from data_sharding.pictures.photos import FITTED, Header, read_header, read_photo, to_square
+
+#: Most pixels a side of the picture that is looked at for its content where it is kept in 16 bits.
+SCREENED = 512
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,17 @@ class Job:
     size: int
     assume_view: str = ""
     screen: bool = False  # by image statistics, too
+    pixels: str = PIXELS  # of a radiograph, one of `cxr.DTYPES`
 
 
 @dataclass(frozen=True)
 class Made:
-    """`pixels`: uint8 [size, size], of a photograph [size, size, 3]; `applied`: what was done."""
+    """`pixels`: uint8 or uint16 [size, size], of a photograph uint8 [size, size, 3].
 
-    pixels: npt.NDArray[np.uint8]
+    `applied`: what was done.
+    """
+
+    pixels: npt.NDArray[np.uint8 | np.uint16]
     applied: tuple[str, ...]
 
 
@@ -84,14 +91,22 @@ def _radiograph(job: Job) -> Made:
         picture = read_pixels(Path(job.path), job.assume_view).display
     else:
         levels, steps = read_grey(Path(job.path))
+        if job.pixels == PIXELS_16 and levels.itemsize == 1:
+            steps = (*steps, "widened from 8 to 16 bits (x257)")
         picture = replace(grey(levels), applied=steps)
     middle = centre(picture)
     if middle.blank:
         raise Refused("blank", middle.blank)
-    pixels = to_model(picture, middle, job.size)
-    if job.screen and (refused := screen.check(pixels, picture.shown())):
+    deep = job.pixels == PIXELS_16
+    # what is refused does not depend on how a picture is kept
+    looked_at = to_model(picture, middle, min(job.size, SCREENED) if deep else job.size)
+    if job.screen and (refused := screen.check(looked_at, picture.shown())):
         raise refused
     return Made(
-        pixels,
-        (*picture.applied, "truncated to the central 50%", f"area-averaged to {job.size}"),
+        to_model_16(picture, job.size) if deep else looked_at,
+        (
+            *picture.applied,
+            "grey scale kept in 16 bits" if deep else "truncated to the central 50%",
+            f"area-averaged to {job.size}",
+        ),
     )

@@ -50,9 +50,9 @@ class Member:
 
 
 def npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
-    """The first bytes of an ``.npy`` of this shape and dtype, C order, format 1.0."""
+    """The first bytes of an ``.npy`` of this shape and dtype: C order, low byte first."""
     out = io.BytesIO()
-    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype).newbyteorder("<"))
     np.lib.format.write_array_header_1_0(
         out, {"descr": descr, "fortran_order": False, "shape": tuple(shape)}
     )

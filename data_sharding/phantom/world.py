@@ -27,7 +27,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from data_sharding.phantom.ceiling import population_ceiling, sample_ceiling
+from data_sharding.phantom.ceiling import site_ceilings
 from data_sharding.phantom.fractures import FRACTURE_COLUMNS, fracture_rows
 from data_sharding.phantom.hospital import (
     CLINICAL_COLUMNS,
@@ -40,6 +40,7 @@ from data_sharding.phantom.hospital import (
     make_patient,
     public_rows,
 )
+from data_sharding.phantom.patients import People
 from data_sharding.phantom.public import CSV_NAME, HEADER
 from data_sharding.phantom.rendering import render
 from data_sharding.phantom.settings import Settings
@@ -138,11 +139,7 @@ def make_world(
         "images": {site.name: sum(r["site"] == site.name for r in truth) for site, _ in counts},
         "task": "OsPenScreen: low bone mass against normal, age 50 or more, osteoporosis excluded",
         "ceilings": {
-            site.name: {
-                "population": population_ceiling(site),
-                "patients": _patients_ceiling(stories[site.name]),
-            }
-            for site in hospitals
+            site.name: site_ceilings(site, *_measured(stories[site.name])) for site in hospitals
         },
     }
     write_atomic(out / "world.json", json.dumps(world, indent=1) + "\n")
@@ -203,12 +200,10 @@ def _first(job: Job):
     return story, story.shots[0]
 
 
-def _patients_ceiling(stories: list[Story]) -> dict[str, float | None]:
-    """The ceiling in a site's own patients who have a DXA, at their index radiograph."""
+def _measured(stories: list[Story]) -> tuple[People, np.ndarray]:
+    """A site's patients who have a DXA, at their index radiograph, and their lowest T-scores."""
     pairs = [(s, exam) for s in stories if (exam := s.nearest_exam(s.shots[0].day))]
-    return sample_ceiling(
-        np.array([s.latent for s, _ in pairs], float),
-        np.array([s.age for s, _ in pairs], float),
-        np.array([s.sex == "F" for s, _ in pairs], bool),
-        np.array([exam.lowest for _, exam in pairs], float),
-    )
+    columns = [(s.age, s.sex == "F", s.height_cm, s.weight_kg, s.latent) for s, _ in pairs]
+    age, female, *rest = np.array(columns, float).reshape(-1, 5).T
+    lowest = np.array([exam.lowest for _, exam in pairs], float)
+    return People(age, female.astype(bool), *rest), lowest

@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 
 from data_sharding.phantom import patients, projection, skeleton
 from data_sharding.phantom.anatomy import Paths
-from data_sharding.phantom.ceiling import auroc, population_ceiling
+from data_sharding.phantom.ceiling import auroc, expected
 from data_sharding.phantom.rendering import draw_token, render
 from data_sharding.phantom.skeleton import draw_build
 from data_sharding.phantom.softparts import draw_habitus
@@ -193,7 +193,7 @@ def test_probability_of_the_label_is_calibrated():
 
 @pytest.mark.parametrize("site", [ASAN, NORTH], ids=lambda s: s.name)
 def test_ceiling_leaves_room_and_beats_demography(site):
-    found = population_ceiling(site)
+    found = expected(site)["low bone mass"]
     assert 0.90 < found["ceiling"] < 0.97
     assert found["ceiling"] >= found["latent"] - 0.001
     assert found["age_and_sex"] < found["ceiling"] - 0.15

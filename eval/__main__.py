@@ -6,6 +6,7 @@ python -m eval report RUN             write report/index.html and report.pdf
 python -m eval report RUN RUN ...     write RUN/report/compare.html
 python -m eval compare RUN RUN ...    print the tests between models and cohorts
 python -m eval clinical RUN           clinical and combined models of the run's cohorts
+python -m eval classes --first RUN ...  three classes: two stages against one model
 python -m eval lint TABLE             does a table of results contradict itself?
 """
 
@@ -18,7 +19,6 @@ import typer
 
 from eval import console, steps
 from eval.ceiling import ceilings
-from eval.comparison.beside import with_clinical
 from eval.comparison.page import write_comparison
 from eval.console import judge, or_exit, quiet
 from eval.evaluate import evaluate_run
@@ -40,6 +40,7 @@ python -m eval report RUN             write report/index.html and report.pdf
 python -m eval report RUN RUN ...     write RUN/report/compare.html
 python -m eval compare RUN RUN ...    print the tests between models and cohorts
 python -m eval clinical RUN           clinical and combined models of the run's cohorts
+python -m eval classes --first RUN ...  three classes: two stages against one model
 python -m eval lint TABLE             does a table of results contradict itself?
 
 A run is a folder holding cohorts/COHORT/predictions.parquet, as training leaves it; or a file of
@@ -207,25 +208,28 @@ def clinical(
     image: Annotated[
         str | None, typer.Option("--image", metavar="MODEL", help="that the combined model reads")
     ] = None,
+    monotone: Annotated[
+        bool, typer.Option("--monotone", help="risk may not fall with age, nor rise with weight")
+    ] = False,
     gate: Gates = None,
     gates: GateFile = None,
     as_json: Json = False,
 ) -> None:
     """Fit clinical, combined and reference models, and test them against the image models.
 
-    Age, sex, height, weight and BMI (XGBoost), the same with the image score, and OST. They are
-    fitted to the run's own training and tuning splits and judged on every cohort; the page is
-    RUN/clinical/compared/report/compare.html.
+    Age, sex, height, weight and BMI (XGBoost), the same with the image score, and OST, judged on
+    every cohort; `report` has them beside the image models from then on. The combined model learns
+    from out-of-fold scores of the training split where the run is cross-validated, and from the
+    tuning split where it is not. The tests are in RUN/report/compare.html.
     """
     from eval.clinical import clinical_of
 
     asked = steps.asked_gates(gate, gates)
     with quiet(as_json):
-        files = or_exit(lambda: clinical_of(run, image))
-        folder = or_exit(lambda: with_clinical(Run.at(run), files))
-    made, outcomes = steps.compared([folder], asked, as_json)
-    found = or_exit(lambda: evaluate_run(folder))
-    page, data = or_exit(lambda: write_comparison(made, folder / "report", outcomes))
+        or_exit(lambda: clinical_of(run, image, monotone=monotone))
+    made, outcomes = steps.compared([run], asked, as_json)
+    found = or_exit(lambda: evaluate_run(run))
+    page, data = or_exit(lambda: write_comparison(made, run / "report", outcomes))
     if as_json:
         rows = console.rows(found, {})
         steps.emit(
@@ -236,6 +240,55 @@ def clinical(
         typer.echo(console.contrasts(made))
         typer.echo(f"report: {page}")
     judge(outcomes)
+
+
+@app.command()
+def classes(
+    first: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="that finds osteoporosis; RUN:MODEL where it has several"),
+    ] = None,
+    second: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="that finds low bone mass among the rest"),
+    ] = None,
+    unified: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUN", help="a model of three classes; may be given several times"),
+    ] = None,
+    cohort: Annotated[
+        list[str] | None, typer.Option(metavar="COHORT", help="judge this one only; repeatable")
+    ] = None,
+    tuned: Annotated[
+        bool, typer.Option("--tuned", help="judge unified models at thresholds of tuning data too")
+    ] = False,
+    draws: Annotated[int, typer.Option(metavar="N", help="resamples of patients")] = 5000,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Normal, low bone mass or osteoporosis: two stages against models of three classes.
+
+    The stages' probabilities are composed and their frozen thresholds applied in turn; errors are
+    attributed to the stage that made them. All systems are judged and tested, paired, on the same
+    pictures. Writes three_classes.html and .json to --out, or to the first run's report folder.
+    """
+    from eval.classes import three_classes
+    from eval.classes.page import write_page
+    from eval.classes.sources import split
+    from eval.classes.table import table
+
+    with quiet(as_json):
+        made = or_exit(
+            lambda: three_classes(first, second, unified or (), cohort or (), tuned, draws)
+        )
+        named = first or (unified or [""])[0]
+        target = out or or_exit(lambda: as_run(split(named)[0])) / "report"
+        page, _ = or_exit(lambda: write_page(made, target))
+    if as_json:
+        console.emit(made.model_dump(mode="json"))
+    else:
+        typer.echo(table(made))
+        typer.echo(f"report: {page}")
 
 
 @app.command()

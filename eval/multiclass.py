@@ -6,6 +6,7 @@ undefined and says which, rather than 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -41,6 +42,7 @@ class MulticlassMetrics:
     auroc_ovr: Estimate
     auroc_ovo: Estimate
     kappa: Estimate
+    kappa_quadratic: Estimate
 
 
 def multiclass_metrics(
@@ -49,8 +51,13 @@ def multiclass_metrics(
     patients: ArrayLike | None = None,
     method: Method = "wilson",
     level: float = 0.95,
+    said: ArrayLike | None = None,
+    names: Sequence[str] = (),
 ) -> MulticlassMetrics:
-    """Judge probabilities of k classes; the answer is the most probable class, the first of ties.
+    """Judge probabilities of k classes, and the answers drawn from them.
+
+    `kappa_quadratic` takes the columns as ordered: being one class off costs a quarter of being
+    two off.
 
     Args:
         y: class of each row, 0 to k - 1, [n].
@@ -58,18 +65,22 @@ def multiclass_metrics(
         patients: [n], who each row is of; without it every row is a patient.
         method: kind of binomial interval.
         level: two-sided confidence level.
+        said: the class answered, [n]; by default the most probable one, the first of ties.
+        names: of the classes, to say which is missing.
 
     Raises:
-        ValueError: `y` or `P` is not that.
+        ValueError: `y`, `P`, `said` or `names` is not that.
     """
     truth, p = classes(y, P)
     check_level(level)
     code = patient_codes(patients, truth.size)
     k = p.shape[1]
-    said = p.argmax(axis=1) if truth.size else truth
-    table = np.bincount(truth * k + said, minlength=k * k).reshape(k, k)
+    answer = _most_probable(p) if said is None else classes(said, p)[0]
+    table = np.bincount(truth * k + answer, minlength=k * k).reshape(k, k)
     seen, given, right = table.sum(axis=1), table.sum(axis=0), np.diag(table)
-    names = [f"class {i}" for i in range(k)]
+    names = list(names) or [f"class {i}" for i in range(k)]
+    if len(names) != k:
+        raise ValueError(f"{len(names)} names for {k} classes")
     precision = [_ratio(right[i], given[i], f"{names[i]} was never predicted") for i in range(k)]
     recall = [_ratio(right[i], seen[i], f"{names[i]} has no rows") for i in range(k)]
     f1 = [_ratio(2 * right[i], seen[i] + given[i], f"no {names[i]} at all") for i in range(k)]
@@ -77,7 +88,7 @@ def multiclass_metrics(
     return MulticlassMetrics(
         n=truth.size,
         confusion=table,
-        accuracy=proportion(truth == said, code, "no rows", method, level),
+        accuracy=proportion(truth == answer, code, "no rows", method, level),
         precision_of_class=tuple(precision),
         recall_of_class=tuple(recall),
         f1_of_class=tuple(f1),
@@ -89,8 +100,9 @@ def multiclass_metrics(
         recall_weighted=_mean(recall, seen),
         f1_weighted=_mean(f1, seen),
         auroc_ovr=_mean(one, np.ones(k)),
-        auroc_ovo=_mean([_pair(truth, p, i, j) for i, j in combinations(range(k), 2)], None),
-        kappa=_kappa(truth, said, k, code, level),
+        auroc_ovo=_mean([_pair(truth, p, i, j, names) for i, j in combinations(range(k), 2)], None),
+        kappa=_kappa(truth, answer, np.eye(k), code, level),
+        kappa_quadratic=_kappa(truth, answer, quadratic(k), code, level),
     )
 
 
@@ -110,6 +122,10 @@ def classes(y: ArrayLike, P: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.f
     if truth.size and not np.isin(truth, np.arange(p.shape[1])).all():
         raise ValueError(f"classes must be 0 to {p.shape[1] - 1}, the columns of the probabilities")
     return truth.astype(np.int64), p
+
+
+def _most_probable(p: NDArray[np.float64]) -> NDArray[np.int64]:
+    return p.argmax(axis=1) if p.size else np.zeros(0, np.int64)
 
 
 def _ratio(above: int, below: int, empty: str) -> Estimate:
@@ -136,31 +152,46 @@ def _against_rest(positive: NDArray[np.bool_], score: NDArray, name: str) -> Est
     return Estimate(value=Ranking.of(positive, score).once()[0], method=POINT)
 
 
-def _pair(truth: NDArray, p: NDArray, i: int, j: int) -> Estimate:
+def _pair(truth: NDArray, p: NDArray, i: int, j: int, names: list[str]) -> Estimate:
     """Mean of the two AUROCs that tell class i from class j (Hand & Till, Mach Learn 2001)."""
     rows = (truth == i) | (truth == j)
-    both = [_against_rest(truth[rows] == c, p[rows, c], f"class {c}") for c in (i, j)]
-    if missing := next((c for c in (i, j) if not (truth == c).any()), None):
-        return undefined(f"class {missing} has no rows")
+    both = [_against_rest(truth[rows] == c, p[rows, c], names[c]) for c in (i, j)]
+    missing = next((c for c in (i, j) if not (truth == c).any()), None)
+    if missing is not None:
+        return undefined(f"{names[missing]} has no rows")
     return _mean(both, None)
 
 
-def _kappa(truth: NDArray, said: NDArray, k: int, code: NDArray, level: float) -> Estimate:
-    """Cohen's kappa; interval by Fleiss, Cohen & Everitt (Psychol Bull 1969), or by patients."""
+def quadratic(k: int) -> NDArray[np.float64]:
+    """Agreement of each pair of k ordered classes, [k, k]: 1 if equal, 0 from end to end."""
+    place = np.arange(k)
+    return 1 - ((place[:, None] - place[None]) / (k - 1)) ** 2
+
+
+def _kappa(
+    truth: NDArray, said: NDArray, agreement: NDArray[np.float64], code: NDArray, level: float
+) -> Estimate:
+    """Cohen's kappa, weighted by `agreement` [k, k] (Cohen, Psychol Bull 1968).
+
+    Interval by Fleiss, Cohen & Everitt (Psychol Bull 1969), or by patients.
+    """
+    k = len(agreement)
     cells = np.zeros((truth.size, k * k))
     cells[np.arange(truth.size), truth * k + said] = 1
-    value = float(kappas(cells.sum(axis=0)[None], k)[0])
+    value = float(kappas(cells.sum(axis=0)[None], agreement)[0])
     if np.isnan(value):
         return undefined("truth and answers are all of one class" if truth.size else "no rows")
     people = int(code.max()) + 1
     if people < truth.size:
-        draws = of_sums(PatientDraws.of(people).counts, code, cells, lambda s: kappas(s, k))
+        counts = PatientDraws.of(people).counts
+        draws = of_sums(counts, code, cells, lambda s: kappas(s, agreement))
         return percentile(value, draws[~np.isnan(draws)], 0, level)
     p = cells.mean(axis=0).reshape(k, k)
     rows, columns = p.sum(axis=1), p.sum(axis=0)
-    chance = float(rows @ columns)
-    # weight of a cell: 1 on the diagonal, less (1 - kappa) times the margins it crosses
-    weight = np.eye(k) - (columns[:, None] + rows[None]) * (1 - value)
+    # mean agreement of each row's answers, and of each answer's rows, were they independent
+    of_row, of_column = agreement @ columns, agreement.T @ rows
+    chance = float(rows @ of_row)
+    weight = agreement - (of_row[:, None] + of_column[None]) * (1 - value)
     spread = float((p * weight**2).sum()) - (value - chance * (1 - value)) ** 2
     error = np.sqrt(max(0.0, spread) / truth.size) / (1 - chance)
     half = float(norm.ppf(0.5 + level / 2) * error)
@@ -170,11 +201,17 @@ def _kappa(truth: NDArray, said: NDArray, k: int, code: NDArray, level: float) -
                     method="Fleiss, Cohen & Everitt")  # fmt: skip
 
 
-def kappas(cells: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """Cohen's kappa of each flattened table [tables, k * k]; NaN where chance agrees always."""
+def kappas(cells: NDArray[np.float64], agreement: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Kappa of each flattened table [tables, k * k]; NaN where chance agrees always.
+
+    Args:
+        cells: counts, rows are truth.
+        agreement: of each pair of classes, [k, k]; the identity for Cohen's unweighted kappa.
+    """
+    k = len(agreement)
     tables = cells.reshape(-1, k, k)
     with np.errstate(divide="ignore", invalid="ignore"):
         p = tables / tables.sum(axis=(1, 2), keepdims=True)
-        agree = np.trace(p, axis1=1, axis2=2)
-        chance = (p.sum(axis=2) * p.sum(axis=1)).sum(axis=1)
+        agree = (p * agreement).sum(axis=(1, 2))
+        chance = np.einsum("ti,ij,tj->t", p.sum(axis=2), agreement, p.sum(axis=1))
         return np.where(chance < 1, (agree - chance) / (1 - chance), np.nan)

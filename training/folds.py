@@ -3,12 +3,14 @@
     fold_of(["ann", "ann", "bob", "eve", "dan"], [1, 1, 0, 1, 0], 2)    # [1 1 1 0 0]
 
 Patients of a class are put in hashed order and dealt out like cards, class after class, so the
-number of patients of a class differs by one at most between parts, and so does that of all. The
-order of rows does not matter, and neither does the machine.
+number of patients of a class differs by one at most between parts, and so does that of all. Those
+with pictures of two classes are dealt between the two, and count for both. The order of rows does
+not matter, and neither does the machine.
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,8 +25,7 @@ def fold_of(
 
     Args:
         patients: [N] whose it is.
-        labels: [N] its class, 0, 1, ...; below 0 where it is not known. A patient with several is
-            of the highest.
+        labels: [N] its class, 0, 1, ...; below 0 where it is not known.
         n: parts, at least 2.
         seed: another seed deals other cards.
 
@@ -40,18 +41,18 @@ def fold_of(
     label = np.asarray(labels, np.int64)
     if label.shape != (len(patients),):
         raise ValueError(f"labels of shape {label.shape} beside {len(patients)} patients")
-    names, row_to_patient = np.unique(np.asarray(patients, str), return_inverse=True)
-    of_patient = np.full(len(names), np.iinfo(np.int64).min)
-    np.maximum.at(of_patient, row_to_patient, label)
-    of_patient = of_patient.clip(min=-1)
-    classes, counts = np.unique(of_patient, return_counts=True)
-    for value, count in zip(classes, counts, strict=True):
-        if value >= 0 and count < n:
+    classes_of: dict[str, set[int]] = defaultdict(set)
+    for patient, value in zip(patients, label.tolist(), strict=True):
+        classes_of[patient] |= {value} if value >= 0 else set()
+    counts = Counter(value for classes in classes_of.values() for value in classes)
+    for value, count in sorted(counts.items()):
+        if count < n:
             raise ValueError(
                 f"{n} folds, but {count} patient(s) of class {value} to deal out: at most {count}"
             )
-    hashes = [rank_hash(seed, "deal", name) for name in names.tolist()]
-    dealt = sorted(range(len(names)), key=lambda i: (of_patient[i], hashes[i]))
-    part = np.empty(len(names), np.int64)
-    part[dealt] = np.arange(len(names)) % n
-    return part[row_to_patient]
+    # Sorted so, all who have class 0 are neighbours, and of two classes all who have class 1.
+    dealt = sorted(
+        classes_of, key=lambda p: (tuple(sorted(classes_of[p])), rank_hash(seed, "deal", p))
+    )
+    part = {patient: place % n for place, patient in enumerate(dealt)}
+    return np.array([part[patient] for patient in patients], np.int64)

@@ -67,12 +67,21 @@ def test_cards_are_dealt_in_the_order_of_their_hashes():
     assert found == [0, 1, 1, 2, 2, 2, 0, 1, 0, 1, 0, 2]  # for ever
 
 
-def test_a_patient_of_several_labels_is_of_the_highest():
-    patients = [f"p{i}" for i in range(8)]
-    whole = fold_of(patients, [0, 0, 0, 0, 1, 1, 1, 1], 4)
-    twice = fold_of([*patients, *patients[4:]], [0, 0, 0, 0, 1, 0, 1, -1, 0, 1, 0, 1], 4)
-    assert twice[:8].tolist() == whole.tolist()
-    assert sorted(whole[4:]) == [0, 1, 2, 3]
+@pytest.mark.parametrize("seed", CASES)
+def test_patients_of_both_classes_count_for_both(seed):
+    rng = np.random.default_rng(seed)
+    patients = [f"p{i}" for i in rng.integers(0, 60, 150)]
+    labels = rng.integers(-1, 2, 150)
+    n = int(rng.integers(2, 8))
+    found = fold_of(patients, labels, n, seed)
+    for value in (0, 1):
+        having = {
+            (p, int(k)) for p, y, k in zip(patients, labels, found, strict=True) if y == value
+        }
+        sizes = [sum(k == part for _, k in having) for part in range(n)]
+        assert max(sizes) - min(sizes) <= 1, (value, sizes)
+    together = Counter(dict(zip(patients, found.tolist(), strict=True)).values())
+    assert max(together.values()) - min(together[k] for k in range(n)) <= 1
 
 
 def test_more_folds_than_patients_of_a_class_are_refused():

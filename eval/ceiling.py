@@ -2,8 +2,9 @@
 
 Only a synthetic world knows its latent bone density, so only there is there a ceiling. It is read
 from the world.json that made the world, or from run.json, and kept as RUN/ceiling.json, so that a
-report made again needs no reminder. Ceilings are those of the site's population, not of the
-patients drawn, where chance may put a model above them.
+report made again needs no reminder. It is that of the run's own task (`target` in run.json; low
+bone mass where it does not say), in the site's population, not in the patients drawn, where chance
+may put a model above it.
 """
 
 from __future__ import annotations
@@ -14,29 +15,44 @@ from typing import Any, TypeGuard
 from data_sharding.schema import Strict, canonical_json, write_atomic
 from eval.runs import Run, read_json
 
+#: The task that every world knows, and a run without a target has.
+FIRST = "low bone mass"
+
 
 class Ceiling(Strict):
-    """AUROC of P(low bone mass | latent density, age), and of age and sex alone."""
+    """AUROC of P(positive | latent density, age), and of what is known without a picture.
+
+    `clinical` is of P(positive | age, sex, BMI). Of three classes the AUROCs are of normal against
+    the rest; `accuracy` and `macro_f1` are of the class likeliest given latent density and age.
+    """
 
     auroc: float
     age_and_sex: float | None = None
+    clinical: float | None = None
+    accuracy: float | None = None
+    macro_f1: float | None = None
 
 
 def keep_ceilings(run: Run, world: Path) -> None:
     """Read the ceilings of a synthetic world and write those of the run's cohorts beside them.
 
     Raises:
-        ValueError: `world` is not the world.json of a synthetic world, or names none of the sites.
+        ValueError: `world` is not the world.json of a synthetic world, names none of the sites, or
+            does not know the run's task.
     """
     if not world.is_file():
         raise ValueError(f"{world}: no such file; give the world.json of the synthetic world")
     sites = read_json(world).get("ceilings")
     if not isinstance(sites, dict):
         raise ValueError(f"{world}: no ceilings in it; give the world.json of a synthetic world")
-    found = {c: _ceiling(sites.get(c.rsplit("-", 1)[0])) for c in run.cohorts}
-    known = {c: v.model_dump() for c, v in found.items() if v is not None}
-    if not known:
+    task = _task(run)
+    here = {c: site for c in run.cohorts if (site := sites.get(c.rsplit("-", 1)[0])) is not None}
+    if not here:
         raise ValueError(f"{world}: knows {', '.join(sorted(sites))}, not the cohorts of this run")
+    found = {c: _ceiling(_of_task(site, task)) for c, site in here.items()}
+    known = {c: v.model_dump(exclude_none=True) for c, v in found.items() if v is not None}
+    if not known:
+        raise ValueError(f"{world}: has no ceiling of the task {task}; make the world again")
     write_atomic(run.folder / "ceiling.json", canonical_json(known) + "\n")
 
 
@@ -53,17 +69,36 @@ def ceilings(run: Run) -> dict[str, Ceiling]:
     return {c: v for c, v in found.items() if v is not None}
 
 
+def _task(run: Run) -> str:
+    """The run's target, or that of the class it names; low bone mass where it says neither."""
+    stated = run.facts.get("target")
+    if isinstance(stated, str):
+        return stated
+    positive = run.learnt.positive
+    return "three classes" if positive == "low bone mass or osteoporosis" else positive
+
+
+def _of_task(site: Any, task: str) -> Any:
+    """What a site of world.json says of a task; worlds were once made for the first one only."""
+    tasks = site.get("tasks") if isinstance(site, dict) else None
+    if isinstance(tasks, dict) and task in tasks:
+        return tasks[task]
+    return site if task == FIRST else None
+
+
 def _ceiling(value: Any) -> Ceiling | None:
     """From a number, from our own file, or from a site of world.json; None from anything else."""
     if isinstance(value, dict) and isinstance(value.get("population"), dict):
         value = value["population"]
     if not isinstance(value, dict):
         value = {"auroc": value}
-    auroc, simple = value.get("auroc", value.get("ceiling")), value.get("age_and_sex")
-    if not _is_auroc(auroc):
+    auroc = value.get("auroc", value.get("ceiling"))
+    if not _is_share(auroc):
         return None
-    return Ceiling(auroc=float(auroc), age_and_sex=float(simple) if _is_auroc(simple) else None)
+    names = ("age_and_sex", "clinical", "accuracy", "macro_f1")
+    rest = {name: float(value[name]) for name in names if _is_share(value.get(name))}
+    return Ceiling(auroc=float(auroc), **rest)
 
 
-def _is_auroc(value: Any) -> TypeGuard[float]:
+def _is_share(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1

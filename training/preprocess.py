@@ -1,4 +1,4 @@
-"""What happens between a shard's uint8 picture and the model; travels with the weights."""
+"""What happens between a shard's picture and the model; travels with the weights."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
+from data_sharding.pictures.cxr import DTYPES
 from data_sharding.schema import Manifest
 from training.config import Section
 from training.shrink import resize
+from training.zscore import standardised
 
 
 def seen(image: np.ndarray, view: int, sizes: Sequence[int]) -> list[np.ndarray]:
-    """A weak view of a shard's picture, as it is (0) or mirrored (1): uint8 [s, s] for each size.
+    """A weak view of a shard's picture, as it is (0) or mirrored (1): [s, s] for each size.
 
     Mirrored first: both views are then resized alike.
     """
@@ -26,10 +28,11 @@ def seen(image: np.ndarray, view: int, sizes: Sequence[int]) -> list[np.ndarray]
 
 
 class Preprocessor(Section):
-    """Resize to `size` by area, then (x/255 - mean)/std.
+    """Resize to `size` by area, then (x/white - mean)/std; or `per_image`, see `zscore`.
 
-    `pixels` and `shape` are the shards' own: the treatment before (``cxr/1`` is grayscale
-    truncation) and the size. `accept` refuses a dataset that was treated otherwise.
+    `pixels` and `shape` are the shards' own: the treatment before (``cxr/2`` is grayscale
+    truncation, ``cxr16/1`` is 16 bits as displayed) and the size. `accept` refuses a dataset that
+    was treated otherwise.
     """
 
     size: int
@@ -38,6 +41,11 @@ class Preprocessor(Section):
     per_image: bool = False
     pixels: str
     shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> str:
+        """Of the shards' pictures: uint8, or uint16."""
+        return DTYPES.get(self.pixels, "uint8")
 
     def accept(self, manifest: Manifest) -> None:
         """ValueError if the dataset's pictures are not like those the weights were made on."""
@@ -49,21 +57,25 @@ class Preprocessor(Section):
             )
 
     def resize(self, image: np.ndarray) -> np.ndarray:
-        """uint8 [H, W] -> uint8 [size, size]; ValueError if it is not what the weights know."""
-        if image.dtype != np.uint8 or tuple(image.shape) != self.shape:
+        """[H, W] -> [size, size], of `dtype`; ValueError if it is not what the weights know."""
+        if image.dtype != self.dtype or tuple(image.shape) != self.shape:
             raise ValueError(
-                f"a picture of {image.dtype} {list(image.shape)}: these weights take uint8 "
+                f"a picture of {image.dtype} {list(image.shape)}: these weights take {self.dtype} "
                 f"{list(self.shape)} ({self.pixels}); pack it with `python -m data_sharding pack`"
             )
         return resize(image, self.size)
 
     def normalise(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
-        """uint8 [B, size, size] -> float32 [B, 1, size, size], on the same device."""
-        x = torch.as_tensor(images).to(torch.float32).unsqueeze(1)
-        return x.sub_(255 * self.mean).div_(255 * self.std)
+        """[B, size, size] of `dtype` -> float32 [B, 1, size, size], on the same device."""
+        images = torch.as_tensor(images)
+        if self.per_image:
+            return standardised(images)
+        white = 65535 if images.dtype == torch.uint16 else 255
+        x = images.to(torch.float32).unsqueeze(1)
+        return x.sub_(white * self.mean).div_(white * self.std)
 
     def __call__(self, images: np.ndarray) -> torch.Tensor:
-        """uint8 [B, H, W] as the shards hold them -> float32 [B, 1, size, size]."""
+        """[B, H, W] of `dtype` as the shards hold them -> float32 [B, 1, size, size]."""
         return self.normalise(np.stack([self.resize(x) for x in images]))
 
     @classmethod

@@ -16,20 +16,21 @@ FACTORS = (4, 8)
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [H, W] -> uint8 [size, size], by area; the picture itself where it is of that size."""
+    """[H, W] -> [size, size] by area, uint8 or uint16; the picture itself if it has that size."""
     if image.shape == (size, size):
         return image
     factor = image.shape[0] // size
     if factor in FACTORS and image.shape == (factor * size, factor * size):
-        return _shrink(np.ascontiguousarray(image), factor)
+        out = np.empty((size, size), image.dtype)
+        sums = np.empty(image.shape[1], np.uint16 if image.itemsize == 1 else np.uint32)
+        _shrink(np.ascontiguousarray(image), factor, sums, out)
+        return out
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
 
 
 @compiled
-def _shrink(image: np.ndarray, factor: int) -> np.ndarray:
-    height, width, area = image.shape[0] // factor, image.shape[1] // factor, factor * factor
-    out = np.empty((height, width), np.uint8)
-    sums = np.empty(image.shape[1], np.uint16)
+def _shrink(image: np.ndarray, factor: int, sums: np.ndarray, out: np.ndarray) -> None:
+    (height, width), area = out.shape, factor * factor
     for y in range(height):
         sums[:] = 0
         for i in range(factor):  # whole rows first: that is what vectorises
@@ -42,4 +43,3 @@ def _shrink(image: np.ndarray, factor: int) -> np.ndarray:
                 total += sums[x * factor + j]
             mean, rest = total // area, total % area
             out[y, x] = mean + (2 * rest > area or (2 * rest == area and mean & 1))
-    return out

@@ -117,11 +117,11 @@ class Teachers:
         Raises:
             ValueError: pictures of another size or kind than the teachers know.
         """
-        shape = self.members[0].preprocessor.shape
-        if images.dtype != np.uint8 or images.shape[1:] != shape:
+        first = self.members[0].preprocessor
+        if images.dtype != first.dtype or images.shape[1:] != first.shape:
             raise ValueError(
-                f"pictures of {images.dtype} {list(images.shape[1:])}: the teachers take uint8 "
-                f"{list(shape)}"
+                f"pictures of {images.dtype} {list(images.shape[1:])}: the teachers take "
+                f"{first.dtype} {list(first.shape)}"
             )
         watchdog.feed()
         views = [torch.from_numpy(np.stack([resize(x, s) for x in images])) for s in self.sizes]

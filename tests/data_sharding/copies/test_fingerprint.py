@@ -62,7 +62,8 @@ def test_a_colour_picture_without_colour_is_its_grey_one():
 @pytest.mark.parametrize(
     "image",
     [
-        np.zeros((8, 8), np.uint16),
+        np.zeros((8, 8), np.float32),
+        np.zeros((8, 8, 3), np.uint16),
         np.zeros((8, 8, 4), np.uint8),
         np.zeros(8, np.uint8),
         np.zeros((0, 8), np.uint8),

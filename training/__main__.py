@@ -6,7 +6,15 @@
     torchrun --nproc-per-node 2 -m training ospenscreen:smoke        # without Ray, two processes
 
 The same command again resumes what is unfinished; asked to stop (SIGTERM, Ctrl-C) it writes a
-checkpoint and exits with 75. The run's folder is printed last. About runs that are there:
+checkpoint and exits with 75. The run's folder is printed last. Cross-validation, of any recipe:
+
+    python -m training li2026 --folds 5                             # folds side by side on Ray
+    python -m training ospenscreen:smoke --folds 3 compute.launcher=local    # one after the other
+
+Each fold is a run of its own that learns from the other parts of the train split, patients whole,
+and goes on by itself when the same command is given again. The folder printed last is a run of all:
+out-of-fold predictions of the train split, the mean of the folds' probabilities elsewhere.
+compute.workers is of one fold, on one node. About runs that are there:
 
     python -m training track sync RUN      # metrics to W&B: one run a stage
     python -m training pseudo show RUN     # proxy labels: show, sweep, replay, undo
@@ -17,10 +25,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from training.config import Config
 from training.interrupt import EXIT_CODE, Interrupted
 from training.overrides import override
 from training.recipes import RECIPES, recipe
@@ -36,6 +46,9 @@ def train(
     changes: Annotated[
         list[str] | None, typer.Argument(metavar="SECTION.KEY=VALUE", help="overrides")
     ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="cross-validate: N runs, and the whole")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="start over instead of resuming")] = False,
     show: Annotated[
         bool, typer.Option("--show", help="print the resolved configuration, stop")
@@ -49,7 +62,7 @@ def train(
         raise typer.Exit(0 if listing else 2)
     rank = os.environ.get("RANK", "0") if "WORLD_SIZE" in os.environ else "0"
     try:
-        config = override(recipe(name), changes or [])
+        config = override(recipe(name), _with_folds(changes or [], folds))
     except ValueError as e:
         if rank == "0":  # all ranks say the same
             typer.echo(f"error: {e}", err=True)
@@ -60,7 +73,10 @@ def train(
     from training.launch import Told, join, start, under_torchrun
 
     try:
-        folder, done = (join if under_torchrun() else start)(config, fresh)
+        if folds:
+            folder, done = _cross_validate(config, fresh)
+        else:
+            folder, done = (join if under_torchrun() else start)(config, fresh)
     except Told as e:
         raise typer.Exit(2) from e
     except Interrupted as e:
@@ -72,6 +88,20 @@ def train(
         raise typer.Exit(2) from e
     if rank == "0":
         typer.echo(f"{'already complete, nothing to do' if done else 'run'}: {folder}")
+
+
+def _with_folds(changes: list[str], folds: int | None) -> list[str]:
+    if not folds:
+        return changes
+    if given := [c for c in changes if c.partition("=")[0] in ("data.folds", "data.fold")]:
+        raise ValueError(f"{given[0]}: --folds {folds} goes through all folds; leave it out")
+    return [*changes, f"data.folds={folds}"]
+
+
+def _cross_validate(config: Config, fresh: bool) -> tuple[Path, bool]:
+    from training.crossvalidate import cross_validate
+
+    return cross_validate(config, fresh)
 
 
 def main(words: list[str]) -> None:

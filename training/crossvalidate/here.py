@@ -1,0 +1,43 @@
+"""Folds one after the other, on this machine: a process each, and no Ray."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from queue import SimpleQueue
+
+from training.crossvalidate.work import Job, work
+
+
+class Here:
+    """One fold at a time. A daemon thread starts them: who presses Ctrl-C twice is not held up."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[tuple[Job, Future[int]]] = SimpleQueue()
+        self._going = True
+        threading.Thread(target=self._serve, name="folds", daemon=True).start()
+
+    def submit(self, job: Job) -> Future[int]:
+        """Begin a fold when those before have ended; its exit status."""
+        future: Future[int] = Future()
+        self._queue.put((job, future))
+        return future
+
+    def stop(self) -> None:
+        """Ask the fold at work to stop; those that wait are not begun."""
+        self._going = False
+
+    def begun(self, job: Job) -> bool:
+        """Whether it shall be waited for when all are asked to stop."""
+        return True
+
+    def _serve(self) -> None:
+        while True:
+            job, future = self._queue.get()
+            try:
+                if not self._going:
+                    future.cancel()
+                    continue
+                future.set_result(work(job, lambda: self._going))
+            except BaseException as e:  # it is raised again where it is waited for
+                future.set_exception(e)

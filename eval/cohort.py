@@ -7,8 +7,8 @@ One file per cohort, made from its predictions.parquet alone. Same predictions, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -64,13 +64,26 @@ class Settings(Strict):
     smallest_class: int = Field(default=10, ge=2)
 
 
+@dataclass(frozen=True)
+class Beside:
+    """Models of a clinical.parquet among the predictions, its hash, and what to remark."""
+
+    models: tuple[str, ...] = ()
+    sha256: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+NOTHING_BESIDE = Beside()
+
+
 class ModelMetrics(Strict):
     """One model on one cohort.
 
     - severities: empty where the cohort states none.
     - subgroups: by one characteristic and by two; `comparisons` is how many of their gaps were
       tested, which the corrected p values allow for.
-    - confounding, fracture: None where the predictions do not hold what they need.
+    - confounding, fracture: None where the predictions do not hold what they need; clinical models
+      have no confounding by what they are made of.
     """
 
     model: str
@@ -87,7 +100,11 @@ class ModelMetrics(Strict):
 
 
 class Metrics(Strict):
-    """The content of metrics.json."""
+    """The content of metrics.json.
+
+    `clinical` names the models that read age, sex and body, with or without an image's score
+    (`eval.clinical`), of the clinical.parquet with `clinical_sha256`.
+    """
 
     format: Literal["osteoray-metrics/2"] = METRICS_FORMAT
     cohort: str
@@ -98,6 +115,8 @@ class Metrics(Strict):
     models: tuple[ModelMetrics, ...]
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
+    clinical: tuple[str, ...] = ()
+    clinical_sha256: str = ""
 
 
 def evaluate_cohort(
@@ -105,6 +124,7 @@ def evaluate_cohort(
     cohort: str,
     settings: Settings | None = None,
     predictions_sha256: str = "",
+    beside: Beside = NOTHING_BESIDE,
 ) -> Metrics:
     """Evaluate every model in the predictions of one cohort.
 
@@ -113,6 +133,7 @@ def evaluate_cohort(
         cohort: its name.
         settings: what decides the numbers besides.
         predictions_sha256: of the file the predictions came from, kept to know what is stale.
+        beside: which of the models are clinical ones.
 
     Raises:
         ValueError: the columns break the contract, the file mixes cohorts, a model has two
@@ -131,7 +152,7 @@ def evaluate_cohort(
     away = kept_back([s.where(labelled) for s in splits], column[labelled], rule.least)
     rule = replace(rule, kept_back=away)
     models, paired, external = [], {}, not is_tuning(cohort)
-    for name in _teacher_first(frame["model"].unique()):
+    for name in in_order(frame["model"].unique(), beside.models):
         assert draws is not None
         of_model = (frame["model"] == name).to_numpy()
         used = of_model & labelled
@@ -145,7 +166,8 @@ def evaluate_cohort(
             settings.proportions,
             settings.confidence,
         )
-        models.append(_model(frame[of_model], cases, of_rows, rule, settings, external))
+        own = name not in beside.models
+        models.append(_model(frame[of_model], cases, of_rows, rule, settings, external, own))
         paired[name] = (rows["key"].tolist(), cases)
     metrics = Metrics(
         cohort=cohort,
@@ -155,7 +177,9 @@ def evaluate_cohort(
         spectrum=spectrum(frame, rule, settings.proportions, settings.confidence),
         models=tuple(models),
         differences=differences(paired),
-        notes=(*notes(frame), *odd),
+        notes=(*notes(frame), *odd, *beside.remarks),
+        clinical=beside.models,
+        clinical_sha256=beside.sha256,
     )
     check_coherent(metrics, f"{cohort}: a fault of OsteoRay, please report it")
     return metrics
@@ -168,8 +192,12 @@ def _model(
     rule: Rule,
     settings: Settings,
     external: bool,
+    own: bool,
 ) -> ModelMetrics:
-    """One model: all its rows, and those with a label as `cases` and `splits`."""
+    """One model: all its rows, and those with a label as `cases` and `splits`.
+
+    `own`: it reads pictures alone, and may owe more to age and sex than it should.
+    """
     labelled = rows[rows["label"].notna()]
     groups, comparisons = subgroups(tuple(splits.values()), cases, rule)
     return ModelMetrics(
@@ -182,7 +210,7 @@ def _model(
         comparisons=comparisons,
         severities=by_severity(splits["severity"], cases, rule),
         decision=decision_curve(cases),
-        confounding=probe(labelled, settings) if len(labelled) else None,
+        confounding=probe(labelled, settings) if own and len(labelled) else None,
         fracture=fracture_metrics(rows, settings),
     )
 
@@ -199,7 +227,11 @@ def check_coherent(metrics: Metrics, what: str) -> None:
         raise ValueError(f"{what}: {findings[0].line()}{more}")
 
 
-def _teacher_first(names: Iterable[str]) -> list[str]:
-    """Teacher, student, then the others by name."""
+def in_order(names: Iterable[str], clinical: Sequence[str] = ()) -> list[str]:
+    """Teacher, student, the others by name; then the clinical models."""
     known = ["teacher", "student"]
-    return sorted(names, key=lambda n: (known.index(n) if n in known else len(known), n))
+
+    def place(name: str) -> tuple[bool, int, str]:
+        return name in clinical, known.index(name) if name in known else len(known), name.lower()
+
+    return sorted(names, key=place)

@@ -1,5 +1,7 @@
 """Every cohort of a run: predictions.parquet -> metrics.json, again only if something changed.
 
+Models of a clinical.parquet beside it, which `python -m eval clinical` makes, are judged with them.
+
 Cohorts are computed side by side in threads: their heavy loops are compiled or numpy's and let each
 other run. No metrics.json is written, and none is reported, that contradicts itself (`linter`).
 """
@@ -13,7 +15,8 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from data_sharding.schema import canonical_json, sha256_file, write_atomic
-from eval.cohort import Metrics, Settings, check_coherent, evaluate_cohort
+from eval.clinical.beside import clinical_sha256, judged
+from eval.cohort import Beside, Metrics, Settings, check_coherent, evaluate_cohort
 from eval.runs import Run
 
 #: Cohorts at once: each holds its resampled patients, 2 bytes a draw and patient.
@@ -59,15 +62,17 @@ def evaluate_cohorts(run: Run, settings: Settings) -> tuple[list[Metrics], list[
 def _evaluate(run: Run, cohort: str, settings: Settings) -> Metrics:
     path, target = run.cohort(cohort, "predictions.parquet"), run.cohort(cohort, "metrics.json")
     sha256 = sha256_file(path)
-    if kept := _fresh(target, sha256, settings):
+    if kept := _fresh(target, (sha256, clinical_sha256(run, cohort)), settings):
         check_coherent(kept, f"{target}: changed since it was made: remove it")
         return kept
-    metrics = evaluate_cohort(run.predictions(cohort), cohort, settings, sha256)
+    found = judged(run, cohort)
+    beside = Beside(found.clinical, found.sha256, (found.remark,) if found.remark else ())
+    metrics = evaluate_cohort(found.frame, cohort, settings, sha256, beside)
     write_atomic(target, canonical_json(metrics.model_dump(mode="json")) + "\n")
     return metrics
 
 
-def _fresh(target: Path, sha256: str, settings: Settings) -> Metrics | None:
+def _fresh(target: Path, sha256: tuple[str, str], settings: Settings) -> Metrics | None:
     """The metrics already written, if these predictions and settings made them."""
     if not target.is_file():
         return None
@@ -75,7 +80,7 @@ def _fresh(target: Path, sha256: str, settings: Settings) -> Metrics | None:
         kept = Metrics.model_validate_json(target.read_bytes())
     except ValueError:
         return None  # of an older format, or torn: made again
-    same = kept.predictions_sha256 == sha256 and kept.settings == settings
+    same = (kept.predictions_sha256, kept.clinical_sha256) == sha256 and kept.settings == settings
     return kept if same else None
 
 

@@ -3,7 +3,8 @@
     --gate 'auroc_low>=0.80' --gate 'north-external/student: gap<=0.10' --gates gates.yaml
 
 A gate is ``[COHORT][/MODEL]: QUANTITY OP NUMBER``. Without a place it holds for every model on
-every cohort but those that chose the threshold; a tuning cohort is judged only where it is named. A
+every cohort but those that chose the threshold; a tuning cohort is judged only where it is named,
+and so is a clinical model (OST, say) where there is one that reads pictures alone. A
 quantity that is undefined fails, and says why. `gap` is the largest of any single characteristic
 with a gap at all; ``gap[sex]``, ``gap[sex x age]`` that of one, all of whose groups must have one.
 Nothing in a gate is run as code.
@@ -186,7 +187,8 @@ def _check(gate: Gate, metrics: Sequence[Metrics]) -> list[Outcome]:
     for m in metrics:
         if m.cohort != (gate.cohort or m.cohort) or (gate.cohort is None and is_tuning(m.cohort)):
             continue
-        here = [x for x in m.models if x.model == (gate.model or x.model)]
+        meant = [x for x in m.models if x.model not in m.clinical] or m.models
+        here = [x for x in m.models if x.model == gate.model] if gate.model else meant
         found += [_judge(gate, m.cohort, x) for x in here]
         if not here:
             why = f"undefined: no predictions{f' of {gate.model}' if gate.model else ''}"

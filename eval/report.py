@@ -15,6 +15,7 @@ from pathlib import Path
 
 from data_sharding.schema import write_atomic
 from eval.ceiling import keep_ceilings
+from eval.clinical.beside import judged
 from eval.cohort import Metrics, Settings
 from eval.evaluate import evaluate_cohorts
 from eval.figures import cohort_figures
@@ -60,7 +61,7 @@ def render(run: Run, metrics: Sequence[Metrics], problems: Sequence[str], seen: 
     """The page as text."""
     positive = run.learnt.positive
     figures = {
-        m.cohort: cohort_figures(m, run.predictions(m.cohort), positive) for m in shown(metrics)
+        m.cohort: cohort_figures(m, judged(run, m.cohort).frame, positive) for m in shown(metrics)
     }
     return page(**contents(run, metrics, problems, figures, seen))
 

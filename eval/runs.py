@@ -149,8 +149,11 @@ class Run:
 
 
 def is_tuning(cohort: str) -> bool:
-    """Whether the name says that temperature and threshold were chosen on this cohort."""
-    return cohort.endswith("-tune")
+    """Whether the name says that temperature or threshold were chosen on this cohort.
+
+    Of a cross-validated run that is the train split too, with out-of-fold scores.
+    """
+    return cohort.endswith(("-tune", "-train"))
 
 
 def read_parquet(path: Path) -> Frame:

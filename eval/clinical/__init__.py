@@ -8,7 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def clinical_of(run: Path, image: str | None = None, seed: int = 0) -> list[Path]:
+def clinical_of(
+    run: Path, image: str | None = None, seed: int = 0, monotone: bool = False
+) -> list[Path]:
     """`eval.clinical.run.clinical_of`; XGBoost is imported only when it is called.
 
     Raises:
@@ -16,4 +18,4 @@ def clinical_of(run: Path, image: str | None = None, seed: int = 0) -> list[Path
     """
     from eval.clinical.run import clinical_of as made
 
-    return made(run, image, seed)
+    return made(run, image, seed, monotone)

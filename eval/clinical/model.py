@@ -26,8 +26,10 @@ from eval.clinical.plausible import UNITS
 from eval.clinical.trees import check_trees
 from eval.frames import Frame
 
-#: Directions that hold in every cohort: risk rises with age and falls with weight.
-MONOTONE = {"age": 1, "weight_kg": -1}
+#: Directions, where asked for: bone is lost with age, and kept under the load of weight, so that
+#: risk may not fall with the one nor rise with the other. Of weight and BMI both, or trees would
+#: undo by BMI what they may not do by weight. Height and sex are left free.
+MONOTONE = {"age": 1, "weight_kg": -1, "bmi": -1}
 
 
 class Facts(Strict):

@@ -1,13 +1,21 @@
 """Clinical, combined and OST beside the image models of a run.
 
-    python -m eval clinical RUN
+    python -m eval clinical RUN [--monotone]
 
-The clinical model and OST's probabilities are fitted to the internal training split, as its
-``index.parquet`` states age, sex, height, weight and label. The combined model is fitted to the
-tuning split, which no image model was trained on: the tuning rows are cross-fitted, every other
-cohort is predicted by the model of all of them. (The image model's temperature and its best epoch
-were chosen on the tuning split; that flatters its score there a little, and the combined model
-trusts it by as much.) Thresholds are Youden's, on the tuning split.
+Trees read age, sex, height, weight and BMI (clinical), and with them the log odds of the image
+model's score (combined; Li et al. 2026, 1.4). No score is read of a picture that the image model
+learnt from:
+
+- In a cross-validated run both learn from the training rows, whose scores are out of fold
+  (`eval.clinical.foldproof` proves it). Training rows are predicted by cross-fitting, every other
+  cohort by the model of all of them, from the mean score of the fold models.
+- In any other run the clinical model learns from the training split, as its ``index.parquet``
+  states it, and the combined one from the tuning split, which no image model learnt from: tuning
+  rows are predicted by cross-fitting. (Temperature and best epoch were chosen there; that flatters
+  the image's score a little, and the combined model trusts it by as much.)
+
+Thresholds are Youden's on those rows (training or tuning, out of fold), and frozen. OST's two
+numbers are fitted to the training rows and not cross-fitted: its ranking has none.
 
 Written: ``RUN/clinical/{clinical,combined}/`` (models), ``RUN/clinical/summary.json``, and
 ``RUN/cohorts/<cohort>/clinical.parquet`` in the shape of predictions.parquet, with the models
@@ -22,34 +30,24 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from data_sharding.schema import (
-    OPTIONAL_PREDICTION_COLUMNS,
-    canonical_json,
-    check_predictions,
-    sha256_file,
-    write_atomic,
-)
+from data_sharding.schema import canonical_json, write_atomic
+from eval.clinical.cohorts import Cohort, chosen_image, read_cohort, refuse_patients
 from eval.clinical.combined import OutOfSample, combined_out_of_fold, fit_combined, with_score
-from eval.clinical.features import CLINICAL, blank_implausible, columns
-from eval.clinical.model import Model, fit_clinical
+from eval.clinical.crossfit import out_of_fold
+from eval.clinical.features import CLINICAL, IMAGE, blank_implausible
+from eval.clinical.foldproof import fold_proof, folds_of
+from eval.clinical.model import MONOTONE, Model, fit_clinical
 from eval.clinical.reference import OstRisk, fit_ost
 from eval.clinical.split import Training, training_rows
-from eval.clinical.summary import CohortSummary, ModelName, Said, Summary
+from eval.clinical.summary import ModelName, Summary
+from eval.clinical.summing import fit_said, summed
+from eval.clinical.writing import write_cohort
 from eval.frames import Frame
 from eval.runs import Run
 from eval.thresholds import youden_threshold
-
-#: Which image model the combined one reads if the run has several: the first of these.
-PREFERRED = ("student", "ensemble", "teacher")
-#: In the parquet file's metadata: hash of the predictions.parquet it was made beside.
-BESIDE = b"osteoray.predictions"
-FACTS = tuple(c for c in OPTIONAL_PREDICTION_COLUMNS if c not in ("logit", "threshold"))
 
 Made = TypeVar("Made")
 #: model -> log odds of each row [n], NaN where it has none
@@ -57,86 +55,109 @@ Margins = dict[ModelName, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class Cohort:
-    """One row a picture; `image` [n] is the image model's probability, NaN where it has none."""
+class Fitted:
+    """A model, and what cross-fitted ones say of the rows it learnt from: log odds [n]."""
 
-    name: str
-    rows: Frame
-    image: NDArray[np.float64]
-    emptied: dict[str, int]
+    model: Model
+    own: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Combined:
-    """The combined model, and what cross-fitted ones say of the tuning rows: log odds [n]."""
+class Models:
+    """What was fitted, or why it could not be; `own` is the cohort that has cross-fitted rows."""
 
-    model: Model
-    tuning: NDArray[np.float64]
+    clinical: Model
+    clinical_own: NDArray[np.float64] | None
+    combined: Fitted | str
+    ost: OstRisk | str
+    own: str
+
+    def margins(self, cohort: Cohort) -> Margins:
+        """Log odds of every model for a cohort."""
+        own = cohort.name == self.own
+        said: Margins = {"clinical": self.clinical.margin(cohort.rows, cohort.name)}
+        if own and self.clinical_own is not None:
+            said["clinical"] = self.clinical_own
+        if not isinstance(self.combined, str):
+            there, margin = cohort.scored, np.full(len(cohort.rows), np.nan)
+            rows = with_score(cohort.rows[there], cohort.image[there])
+            margin[there] = self.combined.model.margin(rows, cohort.name)
+            said["combined"] = self.combined.own if own else margin
+        if not isinstance(self.ost, str):
+            said["OST"] = self.ost.margin(cohort.rows, cohort.name)
+        return said
+
+    @property
+    def trees(self) -> dict[ModelName, Model]:
+        """The models of trees that there are."""
+        found: dict[ModelName, Model] = {"clinical": self.clinical}
+        if not isinstance(self.combined, str):
+            found["combined"] = self.combined.model
+        return found
+
+    @property
+    def skipped(self) -> dict[ModelName, str]:
+        """Why the others are not there."""
+        pairs: dict[ModelName, object] = {"combined": self.combined, "OST": self.ost}
+        return {name: why for name, why in pairs.items() if isinstance(why, str)}
 
 
-def clinical_of(folder: Path, image: str | None = None, seed: int = 0) -> list[Path]:
+def clinical_of(
+    folder: Path, image: str | None = None, seed: int = 0, monotone: bool = False
+) -> list[Path]:
     """Fit the clinical and combined models of a run and predict all its cohorts.
 
     Args:
         folder: a run, or a link to one.
         image: the image model that the combined one reads; by default the student if there is one.
         seed: decides folds.
+        monotone: hold trees to the directions of `model.MONOTONE`.
 
     Returns:
         The clinical.parquet files, one a cohort.
 
     Raises:
-        ValueError: no readable internal dataset or no tuning predictions, a cohort with patients
-            that a model was fitted to, values that no adult has, too few patients of a class.
+        ValueError: no readable internal dataset or no predictions of the rows to learn from, scores
+            that are not out of fold, a cohort with patients that a model was fitted to, values that
+            no adult has, too few patients of a class.
     """
     run = Run.at(folder)
     _refuse_unlabelled(run)
-    train = training_rows(run)
-    where, tuning = f"{train.name}, training split", f"{train.name}-tune"
-    if tuning not in run.cohorts:
+    train, folds = training_rows(run), folds_of(run)
+    own = f"{train.name}-{'train' if folds else 'tune'}"
+    if own not in run.cohorts:
         raise ValueError(
-            f"{run.folder}: no predictions of {tuning}, where thresholds are chosen: let training "
+            f"{run.folder}: no predictions of {own}, where thresholds are chosen: let training "
             "predict it first"
         )
-    chosen = _chosen(run, tuning, image)
-    cohorts = {name: _cohort(run, name, chosen) for name in run.cohorts}
-    others = {n: c for n, c in cohorts.items() if n != tuning}
-    _refuse_patients(cohorts, train.patients, "the clinical model's training split")
-    _refuse_patients(others, frozenset(cohorts[tuning].rows["patient"]), f"{tuning}, too,")
-    rows, emptied = blank_implausible(train.rows)
-    clinical = fit_clinical(rows, seed=seed, where=where)
-    ost = _try(lambda: fit_ost(rows, where))
-    combined = _combined(cohorts[tuning], chosen, train, seed)
-    margins = {n: _margins(c, clinical, ost, combined, n == tuning) for n, c in cohorts.items()}
-    skipped: dict[ModelName, str] = {}
-    if isinstance(combined, str):
-        skipped["combined"] = combined
-    if isinstance(ost, str):
-        skipped["OST"] = ost
+    chosen = chosen_image(run, own, image)
+    cohorts = {name: read_cohort(run, name, chosen) for name in run.cohorts}
+    others = {n: c for n, c in cohorts.items() if n != own}
+    strangers = others if folds else cohorts
+    refuse_patients(strangers, train.patients, "the clinical model's training split")
+    refuse_patients(others, frozenset(cohorts[own].rows["patient"]), f"{own}, too,")
+    models, learnt, emptied = _fit(run, cohorts[own], chosen, train, seed, monotone)
+    margins = {n: models.margins(c) for n, c in cohorts.items()}
     thresholds: dict[ModelName, float | None] = {
-        model: _threshold(cohorts[tuning].rows["label"], said)
-        for model, said in margins[tuning].items()
+        model: _threshold(cohorts[own].rows["label"], said) for model, said in margins[own].items()
     }
-    models = {"clinical": clinical}
-    models |= {} if isinstance(combined, str) else {"combined": combined.model}
     summary = Summary(
-        image=None if isinstance(combined, str) else chosen,
-        training_rows=len(rows),
+        image=chosen if "combined" in models.trees else None,
+        folds=folds,
+        chose=own,
+        training_rows=learnt,
         emptied=emptied,
-        ost=None if isinstance(ost, str) else ost.facts,
+        fits={
+            name: fit_said(model.facts, f"{train.name}-train" if name == "clinical" else own)
+            for name, model in models.trees.items()
+        },
+        ost=None if isinstance(models.ost, str) else models.ost.facts,
         thresholds=thresholds,
-        skipped=skipped,
-        cohorts={n: _summary(c, margins[n], models) for n, c in cohorts.items()},
+        skipped=models.skipped,
+        cohorts={n: summed(run, c, margins[n], models.trees) for n, c in cohorts.items()},
     )
-    for name in ("clinical", "combined"):
-        kept = run.folder / "clinical" / name
-        if name in models:
-            models[name].save(kept)
-        else:  # one of an earlier time would pass for this one
-            (kept / "facts.json").unlink(missing_ok=True)
-    text = canonical_json(summary.model_dump(mode="json")) + "\n"
-    write_atomic(run.folder / "clinical" / "summary.json", text)
-    return [_write(run, c, margins[n], thresholds) for n, c in cohorts.items()]
+    _save(run, models.trees, summary)
+    return [write_cohort(run, c, margins[n], thresholds) for n, c in cohorts.items()]
 
 
 def _refuse_unlabelled(run: Run) -> None:
@@ -149,6 +170,31 @@ def _refuse_unlabelled(run: Run) -> None:
         )
 
 
+def _fit(
+    run: Run, own: Cohort, image: str, train: Training, seed: int, monotone: bool
+) -> tuple[Models, int, dict[str, int]]:
+    """Every model, how many training rows there were, and the cells of them that were emptied."""
+    directions = MONOTONE if monotone else {}
+    where = f"{train.name}, training split"
+    if folds_of(run):
+        rows, emptied = own.rows, own.emptied
+    else:
+        rows, emptied = blank_implausible(train.rows)
+
+    def clinical(some: Frame) -> Model:
+        return fit_clinical(some, monotone=directions, seed=seed, where=where)
+
+    combined = _combined(run, own, image, train, seed, monotone)
+    models = Models(
+        clinical=clinical(rows),
+        clinical_own=out_of_fold(rows, clinical, seed=seed).margin if folds_of(run) else None,
+        combined=combined,
+        ost=_try(lambda: fit_ost(rows, where)),
+        own=own.name,
+    )
+    return models, len(rows), emptied
+
+
 def _try(make: Callable[[], Made]) -> Made | str:
     """What `make` makes, or why it cannot be made."""
     try:
@@ -157,70 +203,31 @@ def _try(make: Callable[[], Made]) -> Made | str:
         return str(e)
 
 
-def _chosen(run: Run, tuning: str, image: str | None) -> str:
-    """The image model that the combined one reads.
+def _combined(
+    run: Run, own: Cohort, image: str, train: Training, seed: int, monotone: bool
+) -> Fitted | str:
+    """Fit to the rows of `own` that the image model scored; or say why that cannot be.
 
     Raises:
-        ValueError: `image` has no predictions of the tuning split.
+        ValueError: a score is of a model that learnt from its patient.
     """
-    found = sorted(run.predictions(tuning)["model"].unique())
-    if image is not None and image not in found:
-        raise ValueError(f"{tuning}: no model {image!r}; there are {', '.join(found)}")
-    return image or next((m for m in PREFERRED if m in found), found[0])
-
-
-def _cohort(run: Run, name: str, image: str) -> Cohort:
-    """One row a picture, the facts from the image model's rows where it has them."""
-    frame = run.predictions(name)
-    first = (frame["model"] != image).to_numpy(bool)
-    rows = frame.iloc[np.argsort(first, kind="stable")].drop_duplicates("key").sort_values("key")
-    probability = np.where(rows["model"] == image, rows["probability"], np.nan)
-    rows, emptied = blank_implausible(rows.reset_index(drop=True))
-    columns(rows, CLINICAL, name)  # refuses wrong units before anything is fitted
-    return Cohort(name, rows, probability, emptied)
-
-
-def _refuse_patients(cohorts: dict[str, Cohort], seen: frozenset[str], what: str) -> None:
-    for name, cohort in cohorts.items():
-        if both := sorted(seen.intersection(cohort.rows["patient"])):
-            raise ValueError(
-                f"{name}: {len(both)} patients are in {what} such as {both[0]}: a model would be "
-                "judged on people it was fitted to; split by patient and train again"
-            )
-
-
-def _combined(cohort: Cohort, image: str, train: Training, seed: int) -> Combined | str:
-    """Fit to the tuning rows that the image model scored; or say why that cannot be.
-
-    Raises:
-        ValueError: a patient of these rows is of the training split.
-    """
-    there = np.isfinite(cohort.image)
-    rows, score = cohort.rows[there], cohort.image[there]
-    proof = OutOfSample.one_model(image, train.patients, len(rows))
+    there = own.scored
+    rows, score = own.rows[there], own.image[there]
+    if folds_of(run):
+        proof = fold_proof(run, train, image, rows, score)
+    else:
+        proof = OutOfSample.one_model(image, train.patients, len(rows))
     proof.check(rows["patient"])
+    directions = MONOTONE | {IMAGE: 1} if monotone else {}
 
-    def make() -> Combined:
-        margin = np.full(len(cohort.rows), np.nan)
-        margin[there] = combined_out_of_fold(rows, score, proof, seed=seed).margin
-        return Combined(fit_combined(rows, score, proof, seed=seed, where=cohort.name), margin)
+    def make() -> Fitted:
+        margin = np.full(len(own.rows), np.nan)
+        found = combined_out_of_fold(rows, score, proof, CLINICAL, directions, seed=seed)
+        margin[there] = found.margin
+        model = fit_combined(rows, score, proof, CLINICAL, directions, seed, own.name)
+        return Fitted(model, margin)
 
     return _try(make)
-
-
-def _margins(
-    cohort: Cohort, clinical: Model, ost: OstRisk | str, combined: Combined | str, tuning: bool
-) -> Margins:
-    said: Margins = {"clinical": clinical.margin(cohort.rows, cohort.name)}
-    if not isinstance(combined, str):
-        there = np.isfinite(cohort.image)
-        margin = np.full(len(cohort.rows), np.nan)
-        rows = with_score(cohort.rows[there], cohort.image[there])
-        margin[there] = combined.model.margin(rows, cohort.name)
-        said["combined"] = combined.tuning if tuning else margin
-    if not isinstance(ost, str):
-        said["OST"] = ost.margin(cohort.rows, cohort.name)
-    return said
 
 
 def _threshold(label: Frame, margin: NDArray[np.float64]) -> float | None:
@@ -229,46 +236,14 @@ def _threshold(label: Frame, margin: NDArray[np.float64]) -> float | None:
     return youden_threshold(label[there].to_numpy(np.int64), expit(margin[there])).value
 
 
-def _summary(cohort: Cohort, margins: Margins, models: dict[str, Model]) -> CohortSummary:
-    said: dict[ModelName, Said] = {}
-    for name, margin in margins.items():
-        there = np.isfinite(margin)
-        rows, model = cohort.rows[there], models.get(name)
-        if name == "combined":
-            rows = with_score(rows, cohort.image[there])
-        said[name] = Said(
-            rows=int(there.sum()),
-            left_out=int((~there).sum()),
-            outside=model.outside(rows, cohort.name) if model else {},
-            importance=model.importance(rows, cohort.name) if model else {},
-        )
-    missing = ("age", "sex", "height_cm", "weight_kg")
-    return CohortSummary(
-        rows=len(cohort.rows),
-        missing={c: int(cohort.rows[c].isna().sum()) for c in missing},
-        emptied=cohort.emptied,
-        models=said,
-    )
-
-
-def _write(
-    run: Run, cohort: Cohort, margins: Margins, thresholds: dict[ModelName, float | None]
-) -> Path:
-    frames = [
-        cohort.rows[["cohort", "key", "patient", "label", *FACTS]].assign(
-            model=model,
-            logit=margin,
-            probability=expit(margin),
-            threshold=np.nan if thresholds[model] is None else thresholds[model],
-        )[np.isfinite(margin)]
-        for model, margin in margins.items()
-    ]
-    whole = check_predictions(pd.concat(frames, ignore_index=True), cohort.name)
-    beside = sha256_file(run.cohort(cohort.name, "predictions.parquet")).encode()
-    table = pa.Table.from_pandas(whole, preserve_index=False)
-    table = table.replace_schema_metadata((table.schema.metadata or {}) | {BESIDE: beside})
-    path = run.cohort(cohort.name, "clinical.parquet")
-    temporary = path.with_name(f".{path.name}.tmp")
-    pq.write_table(table, temporary)
-    temporary.replace(path)
-    return path
+def _save(run: Run, models: dict[ModelName, Model], summary: Summary) -> None:
+    """Models and, last, the summary."""
+    names: tuple[ModelName, ...] = ("clinical", "combined")
+    for name in names:
+        kept = run.folder / "clinical" / name
+        if name in models:
+            models[name].save(kept)
+        else:  # one of an earlier time would pass for this one
+            (kept / "facts.json").unlink(missing_ok=True)
+    text = canonical_json(summary.model_dump(mode="json")) + "\n"
+    write_atomic(run.folder / "clinical" / "summary.json", text)

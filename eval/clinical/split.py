@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from data_sharding.schema import sha256_file
 from eval.frames import Frame
+from eval.learnt import POSITIVE
 from eval.runs import Run, read_parquet
 
 COLUMNS = ("key", "patient", "label", "age", "sex", "height_cm", "weight_kg")
+#: What a run learnt -> the label of a packed class there; None has none.
+LABEL_OF: dict[str, dict[str, int | None]] = {
+    POSITIVE: {"normal": 0, "low bone mass": 1, "osteopenia": 1, "osteoporosis": None},
+    "osteoporosis": {
+        **dict.fromkeys(("normal", "low bone mass", "osteopenia", "not osteoporosis"), 0),
+        "osteoporosis": 1,
+    },
+    "low bone mass or osteoporosis": {
+        "normal": 0,
+        **dict.fromkeys(("low bone mass", "osteopenia", "osteoporosis"), 1),
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -43,4 +57,24 @@ def training_rows(run: Run) -> Training:
     if missing := [c for c in (*COLUMNS, "split") if c not in index]:
         raise ValueError(f"{path}: columns missing: {', '.join(missing)}. Pack again.")
     rows = index.loc[index["split"] == "train", list(COLUMNS)].reset_index(drop=True)
+    rows["label"] = _as_learnt(rows["label"], pack.manifest.classes, run.learnt.positive, path)
     return Training(pack.manifest.name, rows, frozenset(rows["patient"].astype(str)))
+
+
+def _as_learnt(label: Frame, classes: tuple[str, ...], positive: str, path: Path) -> Frame:
+    """Packed labels as the run learnt them: 0, 1 or missing.
+
+    Raises:
+        ValueError: a class of the dataset is none that is known to be, or not to be, `positive`.
+    """
+    of = LABEL_OF.get(positive, {})
+    if unknown := [c for c in classes if c not in of]:
+        raise ValueError(
+            f"{path}: labelled {', '.join(classes)}, where the run learnt {positive}: nothing says "
+            f"what {unknown[0]} is; pack with a policy whose classes are known"
+        )
+    numbers = {n: of[name] for n, name in enumerate(classes) if of[name] is not None}
+    stated = label.dropna().unique()
+    if not set(stated) <= set(range(len(classes))):
+        raise ValueError(f"{path}: labels that the manifest has no class for. Pack again.")
+    return label.astype("Int64").map(numbers).astype("Int64")

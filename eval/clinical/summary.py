@@ -4,27 +4,40 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from data_sharding.schema import Strict
 
 ModelName = Literal["clinical", "combined", "OST"]
+
+
+class Part(Strict):
+    """Rows with a feature within `label`: how many, and their mean SHAP in log odds."""
+
+    label: str
+    rows: int
+    mean: float
 
 
 class Said(Strict):
     """One model on one cohort.
 
     `left_out` rows have no prediction: OST needs age and weight, combined an image score. `outside`
-    counts rows beyond the training range of each feature; `importance` is mean |SHAP| in log odds.
+    counts rows beyond the training range of each feature; `importance` is mean |SHAP| in log odds,
+    `parts` mean SHAP from low to high values of each feature.
     """
 
     rows: int
     left_out: int
     outside: dict[str, int]
     importance: dict[str, float]
+    parts: dict[str, tuple[Part, ...]]
 
 
 class CohortSummary(Strict):
     """One cohort: cells missing, by column; `emptied` of them held what no adult has."""
 
+    predictions_sha256: str
     rows: int
     missing: dict[str, int]
     emptied: dict[str, int]
@@ -39,16 +52,38 @@ class OstLine(Strict):
     n: int
 
 
+class Fit(Strict):
+    """What trees were fitted to, and what inner cross-validation chose: of `tried` settings the
+    one with the lowest held-out log loss.
+    """
+
+    to: str
+    n: int
+    patients: int
+    positives: int
+    missing: dict[str, int]
+    monotone: dict[str, int]
+    depth: int
+    rounds: int
+    log_loss: float
+    tried: int
+
+
 class Summary(Strict):
     """summary.json.
 
-    `image` is the model that combined reads; `skipped` says why a model is not there.
+    `image` is the model that combined reads; `folds` are of a cross-validated run, whose scores of
+    training rows are out of fold; `chose` is the cohort that thresholds were chosen on; `skipped`
+    says why a model is not there.
     """
 
-    format: Literal["osteoray-clinical-summary/1"] = "osteoray-clinical-summary/1"
+    format: Literal["osteoray-clinical-summary/2"] = "osteoray-clinical-summary/2"
     image: str | None
+    folds: int | None = Field(default=None, description="of a cross-validated run")
+    chose: str
     training_rows: int
     emptied: dict[str, int]
+    fits: dict[ModelName, Fit]
     ost: OstLine | None
     thresholds: dict[ModelName, float | None]
     skipped: dict[ModelName, str]

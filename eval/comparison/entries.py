@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from eval.clinical.beside import judged
 from eval.frames import Frame
 from eval.runs import Run, is_tuning
 
@@ -43,7 +44,7 @@ def entries(
     """
     cohorts = list(dict.fromkeys(c for _, c, _ in thresholds if not is_tuning(c)))
     frames = {
-        (name, cohort): pd.read_parquet(run.cohort(cohort, "predictions.parquet"), columns=COLUMNS)
+        (name, cohort): judged(run, cohort).frame[COLUMNS]
         for cohort in cohorts
         for name, run in runs.items()
         if cohort in run.cohorts

@@ -10,6 +10,7 @@ from data_sharding.schema import Manifest, sha256_file
 from eval import foretold, modelcard, proxies, wording
 from eval.ceiling import ceilings
 from eval.checklists import Checklist, filled
+from eval.clinical.beside import judged
 from eval.cohort import Metrics, ModelMetrics
 from eval.figures import Figures, training_figures
 from eval.frames import Frame
@@ -65,7 +66,7 @@ def contents(
     internal = _internal(metrics)
     proxy_frame, proxy_problem = _proxies(run)
     found, no_checklists = _checklists(run)
-    other_prevalences = [r for m in drawn for r in reweighted(m, run.predictions(m.cohort))]
+    other_prevalences = [r for m in drawn for r in reweighted(m, judged(run, m.cohort).frame)]
     leading = {m.cohort: sorted(m.models, key=lambda x: x.model != "student") for m in drawn}
     facts, learnt = run.facts, run.learnt
     return {

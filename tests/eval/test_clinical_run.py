@@ -9,8 +9,8 @@ import pytest
 
 from data_sharding.schema import CLASSES, Manifest, Shard, check_predictions, sha256_file
 from eval.clinical import clinical_of
+from eval.clinical.beside import BESIDE
 from eval.clinical.model import fit_clinical, load
-from eval.clinical.run import BESIDE
 from eval.clinical.summary import Summary
 from eval.delong import delong_auc
 from eval.thresholds import youden_threshold

@@ -31,6 +31,10 @@ class Learnt:
         name = " ".join(stated.split()) if isinstance(stated, str) else ""
         return cls(name) if 0 < len(name) <= LONGEST else cls()
 
+    def of_answer(self, answer: int) -> str:
+        """The name of class 1 or 0."""
+        return self.positive if answer else self.negative
+
     @property
     def negative(self) -> str:
         """The other class: ``normal``, ``no osteoporosis``."""

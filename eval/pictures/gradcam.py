@@ -17,13 +17,18 @@ block, a block in which nothing lies would look as bright as any.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isqrt
 
 import torch
 from torch.nn import Module
 from torch.nn.functional import interpolate
+
+#: Logits [B], [B, 1] or [B, K] -> what is explained of each image, [B].
+Score = Callable[[torch.Tensor], torch.Tensor]
+#: Share of its largest value by which a map must vary.
+FLAT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def gradcam(
     model: Module,
     layer: Module,
     images: torch.Tensor,
-    target: int | Sequence[int],
+    target: int | Sequence[int] | Score,
     grid: tuple[int, int] = (1, 1),
 ) -> CAM:
     """Explain class `target` for each image.
@@ -73,7 +78,7 @@ def gradcam(
             where the model says so (timm's ``output_fmt``); or tokens [N, T, C] of a square of
             patches, behind ``model.num_prefix_tokens`` others.
         images: float [B, channels, H, W], preprocessed.
-        target: the class, or one for each image.
+        target: the class, or one for each image; or what to explain in place of a class's logit.
         grid: rows and columns of blocks that the model cuts an image into. N is then B times their
             number, row by row; or B, where the model has put the maps of the blocks together.
 
@@ -93,7 +98,8 @@ def gradcam(
     handle = layer.register_forward_hook(keep)
     try:
         with torch.enable_grad():
-            logit = class_logit(model(images.detach().requires_grad_()), target).sum()
+            output = model(images.detach().requires_grad_())
+            logit = (target(output) if callable(target) else class_logit(output, target)).sum()
     finally:
         handle.remove()
     if len(kept) != 1 or not isinstance(kept[0], torch.Tensor) or kept[0].ndim not in (3, 4):
@@ -111,16 +117,25 @@ def gradcam(
         activation, gradient = (_cut(x, grid) for x in (activation, gradient))
     # activation, gradient: (N, C, h, w); weights: (N, C, 1, 1)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
-    raw = torch.relu(_stitch((weights * activation).sum(dim=1), len(images), grid))
+    raw = _stitch((weights * activation).sum(dim=1), len(images), grid)
+    return picture(raw, (images.shape[2], images.shape[3]))
+
+
+def picture(signed: torch.Tensor, size: tuple[int, int]) -> CAM:
+    """Maps [B, h, w] of evidence for and against, as maps of `size`: ReLU, scaled once, resized.
+
+    Raises:
+        ValueError: something in it is not finite.
+    """
+    raw = torch.relu(signed)
     if not raw.isfinite().all():
         raise ValueError("the Grad-CAM map is not finite: the weights or the picture are damaged")
-    positive = raw.amax(dim=(1, 2)) > 0
-    low = raw.amin(dim=(1, 2), keepdim=True)
-    scaled = (raw - low) / (1e-7 + (raw - low).amax(dim=(1, 2), keepdim=True))
-    maps = interpolate(
-        scaled[:, None], size=images.shape[2:], mode="bilinear", align_corners=False
-    )[:, 0]
-    return CAM(maps.clamp(0, 1), positive)
+    most, least = raw.amax(dim=(1, 2), keepdim=True), raw.amin(dim=(1, 2), keepdim=True)
+    # what is the same everywhere but for rounding is not blown up: it stays zero
+    uneven = most - least > FLAT * most
+    scaled = torch.where(uneven, (raw - least) / (most - least), 0.0)
+    maps = interpolate(scaled[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+    return CAM(maps.clamp(0, 1), most[:, 0, 0] > 0)
 
 
 def _maps(model: Module, output: torch.Tensor) -> torch.Tensor:

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_sharding.schema import CLASSES
 from eval.frames import Frame
+from eval.learnt import Learnt
 from eval.pictures.attention import averaged, of_region, table
 from eval.pictures.explained import Looked
 
@@ -24,7 +24,12 @@ def small(maps: NDArray[np.float32], side: int = MEASURED) -> NDArray[np.float32
 
 
 def looked(
-    cohort: str, frame: Frame, own: NDArray, controls: list[NDArray], regions: list[dict]
+    cohort: str,
+    frame: Frame,
+    own: NDArray,
+    controls: list[NDArray],
+    regions: list[dict],
+    learnt: Learnt,
 ) -> list[Looked]:
     """One `Looked` for each answer that the model gave."""
     found = []
@@ -38,7 +43,7 @@ def looked(
         found.append(
             Looked(
                 cohort=cohort,
-                answer=CLASSES[answer],
+                answer=learnt.of_answer(answer),
                 pictures=of.size,
                 patients=np.unique(patients).size,
                 zero_maps=sum(a.share is None for a in seen),

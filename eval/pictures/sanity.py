@@ -26,6 +26,8 @@ from eval.pictures.similarity import rank_correlation, ssim
 
 #: A network is taken apart one level deeper where one of its parts holds more of it than this.
 TOO_MUCH = 0.8
+#: The name under which a model that only translates its answers holds a network.
+SHELL = "network"
 Look = Callable[[nn.Module], NDArray[np.float32]]  # a model -> its maps [n, H, W] in [0, 1]
 
 
@@ -37,6 +39,8 @@ def blocks(model: nn.Module) -> list[str]:
         mine = sum(p.numel() for p in child.parameters())
         if mine > TOO_MUCH * total and isinstance(child, nn.Sequential | nn.ModuleList):
             found += [f"{name}.{n}" for n, c in child.named_children() if list(c.parameters())]
+        elif mine and name == SHELL:
+            found += [f"{name}.{n}" for n in blocks(child)[::-1]]
         elif mine:
             found.append(name)
     return found[::-1]

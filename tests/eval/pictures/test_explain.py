@@ -14,24 +14,26 @@ import torch
 from scipy.special import expit
 from skimage.color import rgb2lab
 
-from data_sharding.pack import pack
 from data_sharding.phantom.atlas import Atlas
 from data_sharding.phantom.masks import REGIONS
-from data_sharding.phantom.world import make_world
 from data_sharding.reader import ShardDataset
 from data_sharding.schema import CLASSES
 from eval.evaluate import evaluate_run
-from eval.pictures.chosen import ALARM, MISSED, RIGHT, choose
+from eval.pictures.chosen import choose, right, wrong
 from eval.pictures.explain import attention_of, panels
 from eval.pictures.explained import UNKNOWN
 from eval.pictures.gradcam import gradcam
 from eval.pictures.overlay import heat, panel_png
 from eval.report import write_report
 from eval.runs import Run
+from tests.eval.pictures.phantom_run import phantom_run
 from training.checkpoint import load_weights, save_weights
 from training.config import Model
 from training.models import build, cam_layer
 from training.preprocess import Preprocessor
+
+COHORTS = ("asan-test", "north-external", "public-public")
+RIGHT, MISSED, ALARM = (right(0), right(1)), wrong(0), wrong(1)
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +113,8 @@ def test_an_index_that_points_elsewhere_or_is_torn_is_not_believed(trained, tmp_
     path = copy / "report" / "gradcam" / "panels.json"
     text = path.read_text()
     (copy / "report" / "gradcam" / "99.png").write_bytes(b"of an earlier run")
-    for wrong in (text.replace("00.png", "../../run.json"), text[:200], "[]", '{"stamp": 1}', ""):
-        path.write_text(wrong)
+    for torn in (text.replace("00.png", "../../run.json"), text[:200], "[]", '{"stamp": 1}', ""):
+        path.write_text(torn)
         assert panels(copy, per_group=2) == made
         assert path.read_text() == text
     assert not (copy / "report" / "gradcam" / "99.png").exists()
@@ -225,36 +227,10 @@ def test_proxies_shown_are_the_surest(run):
 
 
 @pytest.fixture(scope="module")
-def phantom(tmp_path_factory):
-    """A run on a phantom's two hospitals: random weights, their predictions, the world's key."""
-    root = tmp_path_factory.mktemp("phantom")
-    make_world(root / "world", seed=2, internal=40, external=24, public=0, size=96, workers=1)
-    quiet = {"size": 96, "workers": 1, "echo": lambda _: None, "screen": False}
-    key = {"key_file": root / "world" / "pseudonym.key"}
-    pack(root / "world" / "asan", root / "asan", **quiet, **key)
-    pack(root / "world" / "north", root / "north", role="external", **quiet, **key)
-    run, manifests = root / "run", {}
-    config = Model(name="test_resnet", pretrained="none")
-    torch.manual_seed(3)
-    model = build(config).eval()
-    for name, split in (("asan", None), ("north", "external")):
-        data = ShardDataset(root / name, split)
-        manifests[name] = {"path": str(root / name), "role": data.manifest.role}
-        pixels = data.manifest.settings["pixels"]
-        eyes = Preprocessor(size=64, mean=0.45, std=0.23, pixels=pixels, shape=(96, 96))
-        with torch.no_grad():
-            z = model(eyes(np.stack([data.image(i) for i in range(len(data))])))
-        p = expit((z[:, 1] - z[:, 0]).double().numpy())
-        facts = ["key", "patient", "label", "age", "sex", "severity", "lowest_t"]
-        cohort = f"{name}-test" if split is None else f"{name}-external"
-        frame = data.index[facts].assign(
-            model="student", cohort=cohort, logit=0.0, probability=p, threshold=float(np.median(p))
-        )
-        (run / "cohorts" / cohort).mkdir(parents=True)
-        frame.to_parquet(run / "cohorts" / cohort / "predictions.parquet")
-    save_weights(run / "student" / "weights", model, config, eyes, {}, {})
-    (run / "run.json").write_text(json.dumps({"manifests": manifests}))
-    return root
+def phantom(world):
+    """A run on a phantom's two hospitals and public set."""
+    phantom_run(world / "cxr2", world / "run", Model(name="test_resnet", pretrained="none"))
+    return world
 
 
 def test_shares_of_attention_in_a_phantom_are_those_of_its_masks(phantom):
@@ -263,12 +239,15 @@ def test_shares_of_attention_in_a_phantom_are_those_of_its_masks(phantom):
     found = attention_of(run, phantom / "world", per_answer=6)
     assert found.undefined is None
     assert {(x.cohort, x.answer) for x in found.looked} == {
-        (c, a) for c in ("asan-test", "north-external") for a in CLASSES
+        (c, a) for c in COHORTS for a in CLASSES
     }
     model, preprocessor = load_weights(run / "student" / "weights")
     for looked in found.looked:
         name = looked.cohort.split("-")[0]
-        data, atlas = ShardDataset(phantom / name), Atlas(phantom / "world", phantom / name)
+        data, atlas = (
+            ShardDataset(phantom / "cxr2" / name),
+            Atlas(phantom / "world", phantom / "cxr2" / name),
+        )
         frame = Run.at(run).predictions(looked.cohort)
         answer = CLASSES.index(looked.answer)
         ours = frame[(frame["probability"] >= frame["threshold"]) == answer]
@@ -297,7 +276,7 @@ def test_attention_is_kept_and_made_again_when_something_changed(phantom, tmp_pa
     path = run / "report" / "attention.json"
     path.unlink(missing_ok=True)
     first = attention_of(run, per_answer=3)
-    assert first.undefined == f"{UNKNOWN} (asan-test, north-external)"
+    assert first.undefined == f"{UNKNOWN} ({', '.join(COHORTS)})"
     assert first.looked == ()
     assert first.sanity.pictures == 6
     known = attention_of(run, phantom / "world" / "world.json", per_answer=3)
@@ -333,7 +312,10 @@ def test_a_world_that_does_not_know_the_pictures_says_so(trained, phantom, tmp_p
     text = (other / "world.json").read_text()
     (other / "world.json").write_text(text.replace('"seed": 2', '"seed": 3'))
     found = attention_of(phantom / "run", other, per_answer=3)
-    assert found.undefined == f"{UNKNOWN}: they are not of this world (asan-test, north-external)"
+    # a public set numbers its pictures, whoever is in them: these are told by how they look
+    alien, looks = found.undefined.split("; ", 1)
+    assert alien == f"{UNKNOWN}: they are not of this world (asan-test, north-external)"
+    assert re.match(r"the packed picture is \d+\.\d grey levels off .* \(public-public\)$", looks)
 
 
 def test_a_panel_is_the_picture_beside_its_heat():
@@ -351,6 +333,28 @@ def test_a_panel_is_the_picture_beside_its_heat():
     assert 112 < 60 + line < 144
     assert column[line] > 240
     assert column[line - 3 : line + 4].min() < 60
+
+
+def test_a_panel_has_a_third_picture_where_a_model_has_tiles():
+    """Each tile under one heat up to its edge, and a line around what is above half."""
+    pixels = np.full((60, 60), 100, np.uint8)
+    tiles = np.array([[1.0, 0.0, 0.0], [0.0, 0.25, 0.0], [0.0, 0.0, 0.0]])
+    data = panel_png(pixels, np.zeros((8, 8)), tiles)
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), 1).astype(int)
+    assert picture.shape == (256, 3 * 256 + 2 * 6, 3)
+    assert (picture[:, :256] == picture[:, 262:518]).all()
+    third = picture[:, 524:]
+    expected = 100 * (1 - 0.6 * 0.25) + 255 * 0.6 * 0.25 * heat(np.array([0.25]))[0, ::-1]
+    assert np.abs(third[90:166, 90:166] - expected).max() <= 1
+    assert np.abs(third[10:70, 10:70] - third[40, 40]).max() == 0
+    assert (third[190:, :] == 100).all()
+
+
+def test_of_16_bits_the_upper_eight_are_shown():
+    rng = np.random.default_rng(0)
+    eight = rng.integers(0, 256, (32, 32)).astype(np.uint8)
+    cam = rng.random((8, 8))
+    assert panel_png(eight.astype(np.uint16) * 257, cam) == panel_png(eight, cam)
 
 
 def test_a_map_without_evidence_leaves_the_picture_as_it_is():

@@ -39,15 +39,19 @@ def slowly(model, image: torch.Tensor, target: int) -> tuple[np.ndarray, np.ndar
     return whole, tiles
 
 
+def logit_of(target: int):
+    return lambda logits: logits[:, target]
+
+
 @pytest.mark.parametrize("target", [0, 1])
 def test_maps_are_those_of_each_tile_by_hand(model, target):
     images = torch.randn(2, 1, 100, 67)
-    found = grid_maps(model, images, target)
+    found = grid_maps(model, images, logit_of(target))
     assert found.cells.shape == (2, N * CELLS, N * CELLS)
     for i in range(2):
         cells, tiles = slowly(model, images[i], target)
-        np.testing.assert_allclose(found.cells[i], cells, rtol=1e-3, atol=1e-6)
-        np.testing.assert_allclose(found.tiles[i], tiles, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(found.cells[i].numpy(), cells, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(found.tiles[i].numpy(), tiles, rtol=1e-3, atol=1e-6)
     assert (found.tiles > 0).all(), "the gradient reaches every tile"
     assert (found.cells < 0).any(), "not yet cut off at 0"
 
@@ -56,7 +60,7 @@ def test_a_tiles_cells_sum_to_its_share_of_the_logit(model):
     """To first order: what scaling the tile's numbers by 1 + e changes, divided by e."""
     model = model.double()
     image, e = torch.randn(1, 1, 96, 96).double(), 1e-6
-    found = grid_maps(model, image, 1)
+    found = grid_maps(model, image, logit_of(1))
     shares = found.cells[0].reshape(N, CELLS, N, CELLS).sum((1, 3))
     features = model.pooled(model.feature_map(image))
     for k in range(N * N):
@@ -69,8 +73,20 @@ def test_a_tiles_cells_sum_to_its_share_of_the_logit(model):
         assert shares[divmod(k, N)] == pytest.approx(slope, rel=1e-4, abs=1e-6)
 
 
-def test_training_mode_and_other_classes_are_refused(model):
-    with pytest.raises(ValueError, match="class 2"):
-        grid_maps(model, torch.zeros(1, 1, 96, 96), 2)
+def test_any_score_of_the_logits_is_explained(model):
+    """Linear in the score: that of a difference is the difference of both."""
+    images = torch.randn(2, 1, 96, 96)
+    of = [grid_maps(model, images, logit_of(c)).cells for c in (0, 1)]
+    difference = grid_maps(model, images, lambda z: z[:, 1] - z[:, 0]).cells
+    assert torch.allclose(difference, of[1] - of[0], atol=1e-6)
+
+
+def test_no_gradient_reaches_the_resnet_and_none_is_left_behind(model):
+    model.requires_grad_(True)
+    grid_maps(model, torch.randn(1, 1, 96, 96), logit_of(1))
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_training_mode_is_refused(model):
     with pytest.raises(ValueError, match=r"model\.eval"):
-        grid_maps(model.train(), torch.zeros(1, 1, 96, 96), 1)
+        grid_maps(model.train(), torch.zeros(1, 1, 96, 96), logit_of(1))

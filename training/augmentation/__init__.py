@@ -28,15 +28,15 @@ def parameters_of(kind: str, shape: tuple[int, ...], seed: int, draw: int, key: 
 
 
 def augment(image: np.ndarray, kind: str, seed: int, draw: int, key: str) -> np.ndarray:
-    """uint8 [H, W] or [H, W, 3] -> the same; `kind` is one of KINDS.
+    """uint8 [H, W] or [H, W, 3], or uint16 [H, W] -> the same; `kind` is one of KINDS.
 
     `draw` is the epoch, or a finer count where a sample is drawn more often. ValueError: no such
-    kind, or another picture.
+    kind, or another picture; of 16 bits, CLAHE (face).
     """
-    if image.dtype != np.uint8 or image.ndim not in (2, 3):
+    if (str(image.dtype), image.ndim) not in (("uint8", 2), ("uint8", 3), ("uint16", 2)):
         raise ValueError(
             f"a picture of {image.dtype} {list(image.shape)}: augmentation takes uint8 [H, W] or "
-            "[H, W, 3], before it is normalised"
+            "[H, W, 3], or uint16 [H, W], before it is normalised"
         )
     if kind == "none":
         return image

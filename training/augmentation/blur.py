@@ -28,7 +28,7 @@ class Smoothing:
         return cv2.line(kernel, (r - dx, r - dy), (r + dx, r + dy), 1.0)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """uint8 [H, W] or [H, W, C] -> the same, a new picture."""
+        """uint8 or uint16 [H, W] or [H, W, C] -> the same, a new picture."""
         if self.kind == "median":
             return cv2.medianBlur(image, self.size)
         if self.kind == "box":

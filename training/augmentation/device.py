@@ -8,6 +8,8 @@ the device. A transform runs on those pictures of the batch alone that drew it. 
 warp is done in whole numbers and agrees with the CPU's pixels to the bit; the warp's coordinates
 are rounded otherwise (by up to 6e-5 pixels at 512), which moves a few grey levels by one. Nothing
 here sums floats in an order of the device's choosing: the same batch gives the same bits again.
+
+Pictures of 16 bits are worked on as int32, for want of arithmetic on uint16.
 """
 
 from __future__ import annotations
@@ -19,21 +21,30 @@ import torch
 from torch.nn import functional as F
 
 from training.augmentation.equalisation import equalise
-from training.augmentation.parameters import Parameters
+from training.augmentation.parameters import Parameters, check_depth
 
 
 @torch.no_grad()
 def augment_batch(images: torch.Tensor, parameters: Sequence[Parameters]) -> torch.Tensor:
-    """uint8 [B, H, W] or [B, H, W, 3] on any device, one Parameters each -> the same, a new tensor.
+    """uint8 [B, H, W] or [B, H, W, 3], or uint16 [B, H, W], on any device, one Parameters each.
 
-    ValueError if there are not as many parameters as pictures, or the pictures are not uint8.
+    Returns:
+        The same, a new tensor.
+
+    Raises:
+        ValueError: not as many parameters as pictures, other pictures, or CLAHE for 16 bits.
     """
-    if images.dtype != torch.uint8 or images.ndim not in (3, 4) or len(images) != len(parameters):
+    kinds = ((torch.uint8, 3), (torch.uint8, 4), (torch.uint16, 3))
+    if (images.dtype, images.ndim) not in kinds or len(images) != len(parameters):
         raise ValueError(
             f"{images.dtype} {list(images.shape)} and {len(parameters)} parameters: pictures are "
-            "uint8 [B, H, W] or [B, H, W, 3], each with its own parameters"
+            "uint8 [B, H, W] or [B, H, W, 3], or uint16 [B, H, W], each with its own parameters"
         )
-    grey = images.ndim == 3
+    given, grey = images.dtype, images.ndim == 3
+    if given == torch.uint16:
+        images = images.to(torch.int32)
+        for drawn in parameters:
+            check_depth(drawn, deep=True)
     # x: (b, c, h, w)
     x = (images.unsqueeze(1) if grey else images.permute(0, 3, 1, 2)).contiguous().clone()
 
@@ -60,9 +71,9 @@ def augment_batch(images: torch.Tensor, parameters: Sequence[Parameters]) -> tor
                 lambda x, _, size=size: median(x, size),
             )
         change(lambda p: p.clahe is not None, lambda x, p: equalise(x, [q.clahe or 0 for q in p]))
-        change(lambda p: p.table is not None, look_up)
+        change(lambda p: p.tone, look_up)
         change(lambda p: p.holes, drop)
-    return x.squeeze(1) if grey else x.permute(0, 2, 3, 1).contiguous()
+    return x.squeeze(1).to(given) if grey else x.permute(0, 2, 3, 1).contiguous()
 
 
 def _stack(arrays: list[np.ndarray], like: torch.Tensor) -> torch.Tensor:
@@ -70,12 +81,12 @@ def _stack(arrays: list[np.ndarray], like: torch.Tensor) -> torch.Tensor:
 
 
 def warp(x: torch.Tensor, parameters: list[Parameters]) -> torch.Tensor:
-    """uint8 [b, c, h, w], bilinear at the enlarged nodes, black outside."""
+    """uint8 or int32 [b, c, h, w], bilinear at the enlarged nodes, black outside."""
     nodes = _stack([p.nodes.astype(np.float32) for p in parameters if p.nodes is not None], x)
     grid = F.interpolate(nodes, size=x.shape[2:], mode="bilinear", align_corners=True)
     grid = grid.permute(0, 2, 3, 1)
     out = F.grid_sample(x.float(), grid, "bilinear", "zeros", align_corners=True)
-    return out.round_().to(torch.uint8)
+    return out.round_().to(x.dtype)
 
 
 def mean_blur(x: torch.Tensor, parameters: list[Parameters]) -> torch.Tensor:
@@ -93,20 +104,22 @@ def mean_blur(x: torch.Tensor, parameters: list[Parameters]) -> torch.Tensor:
     for dy, dx in zip(*np.nonzero(kernels.any(0)), strict=True):
         here = padded[:, :, dy : dy + height, dx : dx + width]
         total += here * weight[:, None, dy : dy + 1, dx : dx + 1]
-    return total.div_(weight.sum((1, 2))[:, None, None, None]).round_().to(torch.uint8)
+    return total.div_(weight.sum((1, 2))[:, None, None, None]).round_().to(x.dtype)
 
 
 def median(x: torch.Tensor, size: int) -> torch.Tensor:
     """The largest t that has at most half of its neighbours below it, found bit by bit.
 
-    Eight passes of comparisons, whatever the size; no sort, whose ties a device may order at will.
+    A pass of comparisons for each bit of a level, whatever the size; no sort, whose ties a device
+    may order at will.
     """
     edge = size // 2
     # Replicated borders are not for whole numbers in every torch: float, and back.
-    padded = F.pad(x.float(), (edge,) * 4, mode="replicate").to(torch.uint8)
+    padded = F.pad(x.float(), (edge,) * 4, mode="replicate").to(x.dtype)
     around = padded.unfold(2, size, 1).unfold(3, size, 1)  # (b, c, h, w, size, size), a view
     found = torch.zeros_like(x)
-    for bit in (128, 64, 32, 16, 8, 4, 2, 1):
+    bits = 8 if x.dtype == torch.uint8 else 16
+    for bit in (1 << n for n in reversed(range(bits))):
         more = found | bit
         below = (around < more[..., None, None]).sum((4, 5), dtype=torch.uint8)
         found = torch.where(below <= size * size // 2, more, found)
@@ -115,7 +128,8 @@ def median(x: torch.Tensor, size: int) -> torch.Tensor:
 
 def look_up(x: torch.Tensor, parameters: list[Parameters]) -> torch.Tensor:
     """Each picture's own table."""
-    tables = _stack([p.table for p in parameters if p.table is not None], x)
+    dtype = np.uint8 if x.dtype == torch.uint8 else np.uint16
+    tables = _stack([p.tone.table(dtype) for p in parameters if p.tone], x).to(x.dtype)
     return tables.gather(1, x.flatten(1).long()).view_as(x)
 
 

@@ -24,7 +24,7 @@ class Holes:
         return rows, columns
 
     def cut(self, image: np.ndarray) -> None:
-        """Blacken uint8 [H, W] or [H, W, C], in place: a band of rows at a time."""
+        """Blacken uint8 or uint16 [H, W] or [H, W, C], in place: a band of rows at a time."""
         height, width = image.shape[:2]
         _, columns = self.along(height, width)
         keep = (~columns).astype(np.uint8).reshape(width, *[1] * (image.ndim - 2))

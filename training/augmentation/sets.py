@@ -6,12 +6,14 @@ strong  OsPenScreen's student, nine more: Blur, MotionBlur, MedianBlur, ShiftSca
         with the draw that weak is, so that a student and its teacher see the same side.
 face    Face2Bone: horizontal flip, affine, CLAHE. The paper lists a vertical flip too; no face is
         met upside down, so that it is a set of its own, face_upset.
-chest   Li et al.: horizontal flip, rotation, crop-scale, and colour jitter, which on one channel is
-        brightness, contrast and gamma. To be done before tiling: geometry must agree across tiles.
+li      Li et al.: horizontal flip, rotation, crop-scale, and colour jitter, which on one channel is
+        brightness, contrast and gamma. Of the whole picture, before it is tiled: geometry must
+        agree across tiles. Where each picture is z-scored afterwards, brightness and contrast are
+        taken away again but for what they clip; gamma stays.
 
 The papers name transforms and give neither amplitudes nor probabilities: those are ours. Amplitudes
 were chosen such that each does something that can be seen and none makes another picture of it
-(docs/augmentation-*.png). Of the strong set one of the three distortions (half of the time) is
+(docs/augmentation-*.jpg). Of the strong set one of the three distortions (half of the time) is
 composed with ShiftScaleRotate (always); then one of the three blurs (.3), gamma (.5), dropout (.3):
 with all nine on each picture little is left to see.
 """
@@ -64,7 +66,7 @@ def strong(rng: Rng, height: int, width: int) -> Parameters:
         mirror=mirror,
         nodes=np.stack(field),
         smoothing=BLURS[rng.integers(3)](rng, width) if rng.random() < 0.3 else None,
-        table=tone.gamma(rng) if rng.random() < 0.5 else None,
+        tone=tone.gamma(rng) if rng.random() < 0.5 else None,
         holes=grid_dropout(rng, width) if rng.random() < 0.3 else None,
     )
 
@@ -83,12 +85,12 @@ def face_upset(rng: Rng, height: int, width: int) -> Parameters:
     return Parameters(drawn.mirror, flips(rng), nodes=drawn.nodes, clahe=drawn.clahe)
 
 
-def chest(rng: Rng, height: int, width: int) -> Parameters:
+def li(rng: Rng, height: int, width: int) -> Parameters:
     """A flip; rotate by up to 10 degrees within a crop of 85% of the sides or more; jitter."""
     mirror = flips(rng)
     field = warp.crop(warp.identity(), rng, 0.85)
     field = warp.similarity(field, rng, height / width, 10, 0, 0)
-    return Parameters(mirror=mirror, nodes=np.stack(field), table=tone.jitter(rng))
+    return Parameters(mirror=mirror, nodes=np.stack(field), tone=tone.jitter(rng))
 
 
 KINDS: dict[str, Draw] = {
@@ -97,5 +99,5 @@ KINDS: dict[str, Draw] = {
     "strong": strong,
     "face": face,
     "face_upset": face_upset,
-    "chest": chest,
+    "li": li,
 }

@@ -1,26 +1,48 @@
-"""Grey levels: tables for gamma, brightness and contrast; adaptive equalisation of tiles."""
+"""Grey levels: gamma, contrast and brightness as one table; adaptive equalisation of tiles."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from training.augmentation.random import Rng
 
 TILES = 8  # of CLAHE, a side
 
 
-def gamma(rng: Rng) -> np.ndarray:
-    """v -> 255 (v/255)^g with g in [.8, 1.25], log-uniform: a table, uint8 [256]."""
-    g = np.exp(rng.uniform(np.log(0.8), np.log(1.25)))
-    return np.round(255 * (np.arange(256) / 255) ** g).astype(np.uint8)
+@dataclass(frozen=True)
+class Tone:
+    """What is drawn: v -> (v^gamma - 1/2) contrast + 1/2 + brightness, v from 0 to 1, clipped."""
+
+    gamma: float
+    contrast: float = 1.0
+    brightness: float = 0.0
+
+    def table(self, dtype: npt.DTypeLike) -> np.ndarray:
+        """Grey level -> grey level: [256] of uint8 or [65536] of uint16, rounded once."""
+        top = (1 << 8 * np.dtype(dtype).itemsize) - 1
+        v = (np.arange(top + 1) / top) ** self.gamma
+        if (self.contrast, self.brightness) != (1, 0):
+            v = np.clip((v - 0.5) * self.contrast + 0.5 + self.brightness, 0, 1)
+        return np.round(top * v).astype(dtype)
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """uint8 or uint16 -> the same, a new picture."""
+        return cv2.LUT(image, self.table(image.dtype))
 
 
-def jitter(rng: Rng) -> np.ndarray:
-    """Brightness +- .1, contrast times .85 to 1.15 about mid-grey, and gamma: a table."""
+def gamma(rng: Rng) -> Tone:
+    """v -> v^g with g in [.8, 1.25], log-uniform."""
+    return Tone(float(np.exp(rng.uniform(np.log(0.8), np.log(1.25)))))
+
+
+def jitter(rng: Rng) -> Tone:
+    """Brightness +- .1, contrast times .85 to 1.15 about mid-grey, and gamma."""
     brightness, contrast = rng.uniform(-0.1, 0.1), rng.uniform(0.85, 1.15)
-    v = gamma(rng) / 255
-    return np.round(255 * np.clip((v - 0.5) * contrast + 0.5 + brightness, 0, 1)).astype(np.uint8)
+    return Tone(gamma(rng).gamma, contrast, brightness)
 
 
 def equalise(image: np.ndarray, clip: float) -> np.ndarray:

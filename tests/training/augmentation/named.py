@@ -27,14 +27,14 @@ NAMED: dict[str, Draw] = {
     "grid distortion": field(lambda f, rng, _: warp.grid_distortion(f, rng)),
     "elastic": field(lambda f, rng, _: warp.elastic(f, rng)),
     "optical distortion": field(lambda f, rng, _: warp.optical_distortion(f, rng)),
-    "gamma": lambda rng, h, w: Parameters(table=tone.gamma(rng)),
+    "gamma": lambda rng, h, w: Parameters(tone=tone.gamma(rng)),
     "grid dropout": lambda rng, h, w: Parameters(holes=dropout.grid_dropout(rng, w)),
     "face affine": field(lambda f, rng, aspect: warp.similarity(f, rng, aspect, 10, 0.1, 0.05)),
     "CLAHE": lambda rng, h, w: Parameters(clahe=rng.uniform(1, 3)),
     "vertical flip": lambda rng, h, w: Parameters(upset=True),
     "rotation": field(lambda f, rng, aspect: warp.similarity(f, rng, aspect, 10, 0, 0)),
     "crop-scale": field(lambda f, rng, _: warp.crop(f, rng, 0.85)),
-    "colour jitter": lambda rng, h, w: Parameters(table=tone.jitter(rng)),
+    "colour jitter": lambda rng, h, w: Parameters(tone=tone.jitter(rng)),
 }
 #: What each set is made of.
 SETS = {
@@ -43,5 +43,5 @@ SETS = {
         *("elastic", "optical distortion", "gamma", "grid dropout"),
     ),
     "face": ("flip", "face affine", "CLAHE", "vertical flip"),
-    "chest": ("flip", "rotation", "crop-scale", "colour jitter"),
+    "li": ("flip", "rotation", "crop-scale", "colour jitter"),
 }

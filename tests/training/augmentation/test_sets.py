@@ -24,7 +24,7 @@ def share(found: list[Parameters], has) -> float:
         ("strong", (0.5, 0, 1, 0.3, 0, 0.5, 0.3)),
         ("face", (0.5, 0, 1, 0, 0.5, 0, 0)),
         ("face_upset", (0.5, 0.5, 1, 0, 0.5, 0, 0)),
-        ("chest", (0.5, 0, 1, 0, 0, 1, 0)),
+        ("li", (0.5, 0, 1, 0, 0, 1, 0)),
     ],
 )
 def test_each_set_has_its_transforms_as_often_as_it_says(kind, shares):
@@ -35,7 +35,7 @@ def test_each_set_has_its_transforms_as_often_as_it_says(kind, shares):
         lambda p: p.nodes is not None,
         lambda p: p.smoothing,
         lambda p: p.clahe is not None,
-        lambda p: p.table is not None,
+        lambda p: p.tone,
         lambda p: p.holes,
     )
     for one, want in zip(has, shares, strict=True):

@@ -11,7 +11,7 @@ from training.augmentation.random import generator
 def test_gamma_keeps_black_and_white_and_order_and_is_symmetric():
     brighter = 0
     for i in range(200):
-        table = tone.gamma(generator(0, i, "k"))
+        table = tone.gamma(generator(0, i, "k")).table(np.uint8)
         assert (table[0], table[255]) == (0, 255)
         assert (np.diff(table.astype(int)) >= 0).all()
         # 128 at gamma 1.25 and at .8
@@ -22,13 +22,27 @@ def test_gamma_keeps_black_and_white_and_order_and_is_symmetric():
 
 def test_jitter_is_gamma_then_contrast_about_mid_grey_then_brightness():
     for i in range(50):
-        table = tone.jitter(generator(0, i, "k")).astype(int)
         rng = generator(0, i, "k")
         shift, times = rng.uniform(-0.1, 0.1), rng.uniform(0.85, 1.15)
-        curve = tone.gamma(rng) / 255
-        want = np.clip(127.5 + (curve * 255 - 127.5) * times + 255 * shift, 0, 255)
-        assert np.abs(table - want).max() <= 0.5 + 1e-6
-        assert (np.diff(table) >= 0).all()
+        g = tone.gamma(rng).gamma
+        for top, dtype in ((255, np.uint8), (65535, np.uint16)):
+            table = tone.jitter(generator(0, i, "k")).table(dtype).astype(int)
+            curve = (np.arange(top + 1) / top) ** g
+            want = np.clip(top / 2 + (curve - 0.5) * top * times + top * shift, 0, top)
+            assert np.abs(table - want).max() <= 0.5 + 1e-6
+            assert (np.diff(table) >= 0).all()
+
+
+def test_sixteen_bits_are_toned_as_eight_are_and_not_in_256_steps():
+    image = np.arange(65536).reshape(256, 256).astype(np.uint16)
+    for i in range(20):
+        drawn = tone.jitter(generator(0, i, "k"))
+        deep, before = drawn(image), image.copy()
+        assert deep.dtype == np.uint16
+        assert len(np.unique(deep)) > 30000
+        shallow = drawn((np.arange(256)).astype(np.uint8)[None])[0].astype(float)
+        np.testing.assert_allclose(deep.ravel()[::257] / 257, shallow, atol=0.51)
+        np.testing.assert_array_equal(image, before)
 
 
 def test_equalisation_raises_contrast_more_the_higher_the_limit():

@@ -1,5 +1,6 @@
 # make demo   set up everything and run the main job end to end on the phantom world
 # make test   set up everything and run the tests       make lint   ruff and the type checker
+# make demo-li2026, make demo-classes: Li et al.'s system, and three classes in two stages or in one
 # make bench  side-by-side benchmarks                   make bench-method  5-seed comparison of methods
 SHELL := /bin/bash
 PYTHON ?= python3.11
@@ -13,7 +14,7 @@ fresh := $(if $(FRESH),--fresh)
 public := $(notdir $(abspath $(PUBLIC)))
 key := --key-file $(DEMO)/world/pseudonym.key
 
-.PHONY: setup demo test lint bench bench-method lock
+.PHONY: setup demo demo-li2026 demo-classes test lint bench bench-method lock
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -46,6 +47,42 @@ demo: setup
 	$(PY) -m data_sharding pack $(PUBLIC) $(DEMO)/shards/$(public) --role public --against $(DEMO)/shards/asan --against $(DEMO)/shards/north $(key) $(fresh)
 	$(PY) -m training ospenscreen:smoke paths.public=$(DEMO)/shards/$(public) $(fresh)
 	$(PY) -m eval report $(DEMO)/runs/latest --ceiling $(DEMO)/world/world.json
+
+# Li et al. 2026 in small: 16-bit shards, five folds side by side, clinical and combined models,
+# two external hospitals and pictures without DXA, one report.
+LI := $(DEMO)/li2026
+li := $(LI)/shards
+demo-li2026: export OSTEORAY_HOME := $(abspath $(LI))
+demo-li2026: PUBLIC := $(LI)/world/public
+demo-li2026: key := --key-file $(LI)/world/pseudonym.key
+demo-li2026: as := --policy li2026/1 --pixels cxr16/1 --size 192
+demo-li2026: setup
+	$(PY) -m data_sharding phantom $(LI)/world --internal 900 --external 300 --south 300 --public 60 --osteoporosis 0.3 --size 256 $(fresh)
+	$(PY) -m data_sharding pack $(LI)/world/asan $(li)/asan $(as) $(key) $(fresh)
+	$(PY) -m data_sharding pack $(LI)/world/north $(li)/north --role external --against $(li)/asan $(as) $(key) $(fresh)
+	$(PY) -m data_sharding pack $(LI)/world/south $(li)/south --role external --against $(li)/asan $(as) $(key) $(fresh)
+	$(PY) -m data_sharding pack $(PUBLIC) $(li)/$(public) --role public --pixels cxr16/1 --size 192 --against $(li)/asan $(key) $(fresh)
+	$(PY) -m training li2026:smoke --folds 5 "paths.external=[$(li)/north,$(li)/south]" "paths.unlabelled=[$(li)/$(public)]" $(fresh)
+	$(PY) -m eval clinical $(LI)/runs/latest
+	$(PY) -m eval report $(LI)/runs/latest --ceiling $(LI)/world/world.json
+
+# Normal, low bone mass, osteoporosis: a first stage and OsPenScreen on the rest, against one model
+# of three classes, with softmax and with two cuts on one scale.
+CL := $(DEMO)/classes
+cl := $(CL)/shards
+demo-classes: export OSTEORAY_HOME := $(abspath $(CL))
+demo-classes: key := --key-file $(CL)/world/pseudonym.key
+demo-classes: setup
+	$(PY) -m data_sharding phantom $(CL)/world --internal 1200 --external 400 --osteoporosis 0.25 $(fresh)
+	$(PY) -m data_sharding pack $(CL)/world/asan $(cl)/asan --policy three-class/1 $(key) $(fresh)
+	$(PY) -m data_sharding pack $(CL)/world/north $(cl)/north --policy three-class/1 --role external --against $(cl)/asan $(key) $(fresh)
+	$(PY) -m data_sharding pack $(CL)/world/public $(cl)/public --role public --against $(cl)/asan --against $(cl)/north $(key) $(fresh)
+	$(PY) -m training osteoporosis:smoke paths.runs=$(CL)/first $(fresh)
+	$(PY) -m training ospenscreen:smoke paths.runs=$(CL)/second $(fresh)
+	$(PY) -m training three_classes:smoke paths.runs=$(CL)/softmax $(fresh)
+	$(PY) -m training three_classes:smoke model.ordinal=true paths.runs=$(CL)/ordinal $(fresh)
+	$(PY) -m eval classes --first $(CL)/first/latest --second $(CL)/second/latest \
+	  --unified $(CL)/softmax/latest --unified $(CL)/ordinal/latest --out $(CL)/compared
 
 test: setup
 	$(PY) -m pytest

@@ -70,6 +70,8 @@ def common_rows(cohort: str, sources: Sequence[Source]) -> Rows:
     Raises:
         ValueError: keys, patients or categories differ, or a label contradicts its category.
     """
+    for source in sources:
+        _all_named(source, cohort)
     first = sources[0]
     frame = first.frames[cohort]
     keys = frame["key"].to_numpy(str)
@@ -104,6 +106,14 @@ def _category(source: Source, cohort: str) -> NDArray[np.float64]:
             "1 low bone mass or 2 osteoporosis"
         )
     return values
+
+
+def _all_named(source: Source, cohort: str) -> None:
+    """Rows without a key cannot be matched, nor those without a patient resampled."""
+    for what in ("key", "patient"):
+        if missing := int(source.frames[cohort][what].isna().sum()):
+            n = len(source.frames[cohort])
+            raise ValueError(f"{source.name}, {cohort}: {missing} of {n} rows have no {what}")
 
 
 def _same_keys(

@@ -52,6 +52,12 @@ def some(frame, column, value, n=3):
             "3 of 240 pictures have another patient, such as here-test-00000: here-test-p00000 in "
             "li2026, somebody in ospenscreen",
         ),
+        (
+            1,
+            lambda f: some(f, "patient", None),
+            "ospenscreen, here-test: 3 of 240 rows have no patient",
+        ),
+        (1, lambda f: some(f, "key", None, 1), "ospenscreen, here-test: 1 of 240 rows have no key"),
         (0, lambda f: f.drop(columns="threshold"), "240 of 240 rows of model student have no"),
         (1, lambda f: some(f, "threshold", np.nan), "3 of 240 rows of model student have no"),
         (1, lambda f: some(f, "threshold", 0.9), "ospenscreen: 2 thresholds of model student"),

@@ -166,6 +166,7 @@ def phantom(
 
     \b
     python -m data_sharding phantom data/phantom --internal 60 --external 20 --public 40
+    python -m data_sharding phantom data/li --south 300 --public 0 --osteoporosis 0.33
     """
     from data_sharding.packing.pool import progress
     from data_sharding.phantom.world import make_world

@@ -40,7 +40,7 @@ DOWNLOAD_AHEAD = 32
 class Batch:
     """One rank's share of a global batch. b is the same on every rank and in every step."""
 
-    images: npt.NDArray[np.uint8]  # [b, H, W] or [b, H, W, 3]; padding is black
+    images: npt.NDArray[np.uint8 | np.uint16]  # [b, H, W] or [b, H, W, 3]; padding is black
     ids: Ids  # int64 [b, 2], (number of the dataset, its sample); padding is -1, -1
     real: npt.NDArray[np.bool_]  # [b], False where it is padding
 
@@ -68,7 +68,7 @@ class Batches:
         """Start the workers; no shard is touched until the first batch is asked for.
 
         Args:
-            data: a dataset for each group of the plan, all with pictures of one shape.
+            data: a dataset for each group of the plan, all with pictures of one shape and depth.
             plan: what decides the order.
             rows: for each group int64 [N], the samples of its dataset that it is made of; by
                 default all of them, as they are stored.
@@ -93,8 +93,9 @@ class Batches:
         self._making = max(1, workers * ahead)  # batches at a time
         self._slots = self._making + KEEP - 1
         shape = (self._slots, b, *self.data[0].manifest.image_shape)
+        dtype = self.data[0].manifest.image_dtype
         self._fillers: Fillers = (
-            Workers(self.data, shape, workers) if workers else Here(self.data, shape)
+            Workers(self.data, shape, dtype, workers) if workers else Here(self.data, shape, dtype)
         )
         self._taken = self._epochs = 0
 
@@ -179,6 +180,9 @@ def _check(
     shapes = {d.manifest.image_shape for d in data}
     if len(shapes) > 1:
         raise ValueError(f"pictures of {sorted(shapes)}: a batch has one shape. Pack to one size.")
+    dtypes = {d.manifest.image_dtype for d in data}
+    if len(dtypes) > 1:
+        raise ValueError(f"pictures of {' and '.join(sorted(dtypes))}: pack with the same --pixels")
     for group, (each, taken, size) in enumerate(zip(data, found, plan.sizes, strict=True)):
         if taken.shape != (size,):
             raise ValueError(f"group {group} has {taken.size} samples, and {size} in the plan")

@@ -32,11 +32,11 @@ from data_sharding.reader import ShardDataset
 PATIENCE_S = 5.0
 
 Data = Sequence[ShardDataset]
-Pictures = npt.NDArray[np.uint8]
+Pictures = npt.NDArray[np.uint8 | np.uint16]
 
 
 class Fillers(Protocol):
-    """Those who fill the slots of `ring`, uint8 [slots, b, H, W] or [slots, b, H, W, 3]."""
+    """Those who fill the slots of `ring`, [slots, b, H, W] or [slots, b, H, W, 3]."""
 
     ring: Pictures
 
@@ -73,8 +73,8 @@ class Fillers(Protocol):
 class Here:
     """This process; a slot is filled when its answer is waited for."""
 
-    def __init__(self, data: Data, shape: tuple[int, ...]) -> None:
-        self.data, self.ring, self.closed = data, np.zeros(shape, np.uint8), False
+    def __init__(self, data: Data, shape: tuple[int, ...], dtype: str) -> None:
+        self.data, self.ring, self.closed = data, np.zeros(shape, dtype), False
         self._due: deque[tuple[int, Ids, Ids]] = deque()
 
     def ask(self, slot: int, ids: Ids, later: Ids) -> None:
@@ -105,17 +105,17 @@ class _Worker:
 class Workers:
     """Processes of this machine, which take turns. They end with this object or its process."""
 
-    def __init__(self, data: Data, shape: tuple[int, ...], workers: int) -> None:
+    def __init__(self, data: Data, shape: tuple[int, ...], dtype: str, workers: int) -> None:
         context = multiprocessing.get_context("spawn")  # never fork: there may be threads
-        memory = context.RawArray(c_uint8, int(np.prod(shape)))
-        self.ring = _ring(memory, shape)
+        memory = context.RawArray(c_uint8, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+        self.ring = _ring(memory, shape, dtype)
         self._due: deque[_Worker] = deque()
         self._turn: deque[_Worker] = deque()
         self._end = weakref.finalize(self, _end, started := [])
         for n in range(workers):
             pipe, theirs = context.Pipe()
             name = f"loader worker {n} of {workers}"
-            given = (theirs, data, memory, shape)
+            given = (theirs, data, memory, shape, dtype)
             process = context.Process(target=_serve, args=given, name=name, daemon=True)
             process.start()
             theirs.close()  # so that the pipe ends when the worker does
@@ -200,14 +200,14 @@ def fill(into: Pictures, data: Data, ids: Ids, later: Ids) -> None:
             place[...] = data[group].image(row)
 
 
-def _ring(memory: Any, shape: tuple[int, ...]) -> Pictures:
-    return np.frombuffer(memory, np.uint8).reshape(shape)
+def _ring(memory: Any, shape: tuple[int, ...], dtype: str) -> Pictures:
+    return np.frombuffer(memory, dtype).reshape(shape)
 
 
-def _serve(pipe: Connection, data: Data, memory: Any, shape: tuple[int, ...]) -> None:
+def _serve(pipe: Connection, data: Data, memory: Any, shape: tuple[int, ...], dtype: str) -> None:
     """Fill slots until the other end of the pipe is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
-    ring = _ring(memory, shape)
+    ring = _ring(memory, shape, dtype)
     with suppress(EOFError, OSError):
         while True:
             message = np.frombuffer(pipe.recv_bytes(), np.int64).reshape(-1, 2)

@@ -33,16 +33,27 @@ def picture(rng: np.random.Generator, label: int, size: int) -> np.ndarray:
 
 
 def pack_pictures(
-    folder: Path, name: str, role: str, splits: dict[str, int], size: int = 48, seed: int = 0
+    folder: Path,
+    name: str,
+    role: str,
+    splits: dict[str, int],
+    size: int = 48,
+    seed: int = 0,
+    pixels: str = "drawn/1",
 ) -> Path:
-    """A packed dataset of `splits` (name -> samples), alternating labels (none if public)."""
+    """A packed dataset of `splits` (name -> samples), alternating labels (none if public).
+
+    Its pictures are uint8; widened to uint16 if `pixels` is cxr16/1.
+    """
+    deep = pixels == "cxr16/1"
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     with ShardWriter(folder, per_shard=16) as writer:
         for split, n in splits.items():
             for i in range(n):
                 label = i % 2
-                pixels = picture(rng, label, size)
+                image = picture(rng, label, size)
+                image = image.astype("<u2") * 257 if deep else image
                 known = role != "public"
                 writer.add(
                     Sample(
@@ -62,9 +73,9 @@ def pack_pictures(
                         height_cm=160.0,
                         weight_kg=60.0,
                         applied=("drawn",),
-                        pixels_sha256=hashlib.sha256(pixels.tobytes()).hexdigest(),
+                        pixels_sha256=hashlib.sha256(image.tobytes()).hexdigest(),
                     ),
-                    pixels,
+                    image,
                 )
     write_atomic(folder / "ledger.csv", "step,unit,item,patient,reason,evidence\n")
     n = sum(splits.values())
@@ -73,8 +84,9 @@ def pack_pictures(
         role=role,  # type: ignore[arg-type]
         policy="ospenscreen/1",
         classes=CLASSES if role != "public" else (),
-        settings={"seed": seed, "pixels": "drawn/1"},
+        settings={"seed": seed, "pixels": pixels},
         image_shape=(size, size),
+        image_dtype="uint16" if deep else "uint8",
         key_id="test",
         shards=tuple(writer.shards),
         index_sha256=write_index(folder, writer.rows),

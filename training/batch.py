@@ -22,7 +22,7 @@ class Batch:
     global_real: int  # real samples in the global batch: of all ranks and all parts together
     epoch: int = 0
     step: int = 0
-    #: The weak view for those who look at it: uint8 [b, s, s] for each size s they asked for.
+    #: The weak view for those who look at it: [b, s, s] for each size s they asked for, as packed.
     weak: tuple[torch.Tensor, ...] = ()
     teacher: torch.Tensor | None = None  # float32 [b, C]: what the teachers said of the weak view
 

@@ -56,7 +56,7 @@ class _Steps(Sampler):
 class _Drawn:
     """What a loader worker makes: the rest is done where the model is."""
 
-    batch: Batch  # its image is uint8 [b, h, w] still
+    batch: Batch  # its image is uint8 or uint16 [b, h, w] still
     parameters: list[Parameters]  # of the augmentation that is left to do; none: it is done
     keys: list[str | None]  # None for padding, so that ranks' rows dealt together are the order
 

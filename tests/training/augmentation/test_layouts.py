@@ -22,14 +22,20 @@ from training.world import World
 N, BATCH = 48, 8
 
 
+#: How pictures are kept, and what is done to them.
+KINDS = {"drawn/1": "strong", "cxr16/1": "li"}
+
+
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """48 samples that show one picture."""
+    """48 samples that show one picture, kept in 8 bits and in 16."""
     one = conftest.picture(np.random.default_rng(0), 0, 48)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conftest, "picture", lambda *_: one)
-        folder = tmp_path_factory.mktemp("copies") / "pack"
-        return conftest.pack_pictures(folder, "copies", "internal", {"train": N})
+        root = tmp_path_factory.mktemp("copies")
+        for pixels, kind in KINDS.items():
+            conftest.pack_pictures(root / kind, "copies", "internal", {"train": N}, pixels=pixels)
+        return root
 
 
 def served(stream: Stream, epoch: int, ranks: int) -> np.ndarray:
@@ -47,14 +53,20 @@ def served(stream: Stream, epoch: int, ranks: int) -> np.ndarray:
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more than there are cores
-@pytest.mark.parametrize("workers", [0, 1, 2, 4])
-def test_every_layout_serves_the_same_48_distinct_pictures(copies, workers):
-    data = ShardDataset(copies, "train")
+@pytest.mark.parametrize(
+    ("pixels", "workers"), [*(("drawn/1", n) for n in (0, 1, 2, 4)), ("cxr16/1", 0), ("cxr16/1", 2)]
+)
+def test_every_layout_serves_the_same_48_distinct_pictures(copies, pixels, workers):
+    kind = KINDS[pixels]
+    data = ShardDataset(copies / kind, "train")
     group = Group(data, np.arange(N), data.index["label"].to_numpy(np.int64))
-    plain = Preprocessor(size=48, mean=0, std=1 / 255, pixels="drawn/1", shape=(48, 48))
+    each = pixels == "cxr16/1"
+    plain = Preprocessor(
+        size=48, mean=0, std=1 / 255, pixels=pixels, shape=(48, 48), per_image=each
+    )
     here = World(0, 1, torch.device("cpu"))
-    calm = Stream([group], (BATCH,), plain, "strong", 7, here)
-    stream = Stream([group], (BATCH,), plain, "strong", 7, here, loader_workers=workers)
+    calm = Stream([group], (BATCH,), plain, kind, 7, here)
+    stream = Stream([group], (BATCH,), plain, kind, 7, here, loader_workers=workers)
     seen = set()
     for epoch in (0, 1):
         want = served(calm, epoch, 1)

@@ -11,7 +11,7 @@ against each other, paired.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from eval.classes.contrasts import contrasts, corrected
 from eval.classes.judged import judged, statistics
@@ -19,7 +19,7 @@ from eval.classes.rows import common_rows, shared_cohorts
 from eval.classes.shapes import Cohort, Contrast, System, ThreeClasses
 from eval.classes.sources import Source
 from eval.classes.statistics import Cases
-from eval.classes.systems import AnySystem, OneModel, TwoStages, systems
+from eval.classes.systems import AnySystem, systems
 from eval.inputs import check_level
 from eval.runs import is_tuning
 
@@ -75,7 +75,7 @@ def three_classes(
         cohorts=tuple(c for c, _ in made),
         contrasts=tests,
         comparisons=sum(t.p is not None for t in tests),
-        notes=(*_notes(found, sources, unlabelled), *_too_few(tests, draws, level)),
+        notes=(*_notes(facts.values(), sources, unlabelled), *_too_few(tests, draws, level)),
     )
 
 
@@ -141,7 +141,7 @@ def _cohort(
 
 
 def _notes(
-    found: Sequence[AnySystem], sources: Sequence[Source], unlabelled: Sequence[str]
+    facts: Collection[System], sources: Sequence[Source], unlabelled: Sequence[str]
 ) -> list[str]:
     notes = [f"{c}: left out, no picture has a category." for c in unlabelled]
     notes += [
@@ -149,13 +149,15 @@ def _notes(
         for s in sources
         if not s.run.facts.get("target")
     ]
-    plain = any(isinstance(s, OneModel) and s.thresholds is None for s in found)
-    if plain and any(isinstance(s, TwoStages) or s.thresholds for s in found):
-        notes.append(
+    rules = {s.rule for s in facts}
+    if "most probable class" in rules and len(rules) > 1:
+        note = (
             "Some systems answer at thresholds, others with the most probable class: what depends "
             "on answers differs by the rule too. The ranked probability score and AUROC do not "
-            "depend on it; --tuned judges single models by the stages' rule."
+            "depend on it."
         )
+        also = " --tuned judges single models by the stages' rule as well."
+        notes.append(note if "thresholds chosen on tuning data" in rules else note + also)
     return notes
 
 

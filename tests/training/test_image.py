@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 
 from data_sharding.reader import ShardDataset, read_index
 from data_sharding.schema import Manifest, sha256_file
+from tests.training.processes import command
 from tests.training.test_packs import repack
 from training import stages
 from training.config import Config
@@ -110,11 +112,11 @@ def test_the_grid_model_learns_and_says_what_it_is_for(made, three):
     packed = data.index["label"].to_numpy(int)
     assert (test["label"].to_numpy(int) == (packed == 2)).all()
     assert (test["category"].to_numpy(int) == packed).all()
-    assert test["p_normal"].isna().all()
+    assert test["p_normal"].isna().to_numpy().all()
     nobody = said(folder, "open-public")
     assert len(nobody) == 10
-    assert nobody["label"].isna().all()
-    assert nobody["probability"].between(0, 1).all()
+    assert nobody["label"].isna().to_numpy().all()
+    assert nobody["probability"].between(0, 1).to_numpy().all()
 
 
 @pytest.mark.parametrize("ordinal", ["true", "false"])
@@ -125,7 +127,7 @@ def test_three_classes_at_once(made, ordinal):
     each = frame[["p_normal", "p_low_bone_mass", "p_osteoporosis"]].to_numpy()
     np.testing.assert_allclose(each.sum(1), 1)
     np.testing.assert_allclose(frame["probability"], 1 - each[:, 0])
-    assert (frame["label"] == (frame["category"] > 0)).all()
+    assert (frame["label"].to_numpy(int) == (frame["category"].to_numpy(int) > 0)).all()
     assert set(frame["category"]) == {0, 1, 2}
     point = json.loads((folder / "image" / "weights" / "operating_point.json").read_text())
     tune = said(folder, "here-tune")
@@ -136,8 +138,8 @@ def test_three_classes_at_once(made, ordinal):
 def test_low_bone_mass_is_learnt_and_judged_without_osteoporosis(made):
     folder = run(made(*PLAIN, "target=low bone mass"))
     frame = said(folder, "there-external")
-    assert frame.loc[frame["category"].eq(2), "label"].isna().all()
-    assert (frame["label"].isna() == frame["category"].eq(2)).all()
+    found = frame["label"].isna().to_numpy() == frame["category"].eq(2).to_numpy()
+    assert found.all()
     tune = said(folder, "here-tune")
     fitted = json.loads((folder / "image" / "weights" / "calibration.json").read_text())
     assert fitted["n"] == tune["category"].ne(2).sum()
@@ -188,6 +190,17 @@ def test_stopped_and_begun_again_sgd_goes_on_to_the_same_bytes(made, tmp_path, m
     launch(config, folder)
     weights = "image/weights/model.safetensors"
     assert sha256_file(folder / weights) == sha256_file(calm / weights)
+
+
+@pytest.mark.ray
+def test_two_ray_workers_learn_it_too(nodes, made):
+    config = made(*GRID, "compute.launcher=ray", "compute.workers=2")
+    done = subprocess.run(command(config), env=nodes.environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = prepare(config)
+    assert complete(folder)
+    assert json.loads((folder / "run.json").read_text())["world"]["workers"] == 2
+    assert len(set(said(folder, "there-external")["probability"])) > 3
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_local_heads_are_translated_alike_and_grad_cam_finds_the_map():
     assert out.logits.shape == (2, 3)
     assert out.local.shape == (2, 4, 3)
     torch.testing.assert_close(out.local.exp().sum(-1), torch.ones(2, 4))
-    assert cam_layer(model) is model.network.maps
+    assert cam_layer(model) is model.get_submodule("network.maps")
 
 
 def test_a_timm_network_has_two_cuts_more():

@@ -52,7 +52,9 @@ def keep_ceilings(run: Run, world: Path) -> None:
     found = {c: _ceiling(_of_task(site, task)) for c, site in here.items()}
     known = {c: v.model_dump(exclude_none=True) for c, v in found.items() if v is not None}
     if not known:
-        raise ValueError(f"{world}: has no ceiling of the task {task}; make the world again")
+        raise ValueError(
+            f"{world}: has no ceiling of the task {task}; make the world again with --fresh"
+        )
     write_atomic(run.folder / "ceiling.json", canonical_json(known) + "\n")
 
 

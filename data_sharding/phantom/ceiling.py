@@ -160,6 +160,25 @@ def _expected(
     return _rounded(expected_auroc(sick[kept], well[kept], score[kept]))
 
 
+def expected_combined(population: dict[str, Any], picture: float) -> float:
+    """The AUROC that age, sex and BMI lift a picture's reading to, by the reading's own AUROC.
+
+    Between the readings of world.json, from `clinical` (a picture that says nothing, 0.5) to the
+    ceiling (one that shows the latent). Of a score that holds no more than a reading does: one
+    that has seen sex or stature in the picture gains less.
+
+    Args:
+        population: a task's, of world.json.
+        picture: AUROC of the reading, from 0.5 to the ceiling.
+    """
+    rows = population["readings"]
+    known = [(0.5, population["clinical"])]
+    known += sorted((row["picture"], row["combined"]) for row in rows)
+    known += [(population["ceiling"], population["ceiling"])]
+    x, y = np.array(known).T
+    return float(np.interp(picture, x, y))
+
+
 def classes(lowest_t: NDArray[np.float64]) -> NDArray[np.int64]:
     """0 normal, 1 low bone mass, 2 osteoporosis, by the lowest T-score; shape (n,)."""
     return (lowest_t < -1.0).astype(np.int64) + (lowest_t <= -2.5)

@@ -9,6 +9,7 @@ the latent, an offset, and noise of its own: discordance between sites, position
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -107,6 +108,7 @@ def referrals(rng: np.random.Generator, mix: Mix, n: int) -> NDArray[np.bool_]:
     return rng.spawn(1)[0].random(n) < mix.referred
 
 
+@lru_cache(maxsize=16)
 def referred_for(mix: Mix, prevalence: float) -> float:
     """The share of referred people with which this share of a mix has osteoporosis.
 

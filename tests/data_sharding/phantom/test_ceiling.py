@@ -126,6 +126,32 @@ def test_what_is_expected_is_what_happens(task):
         assert told["ceiling"] > row["combined"] > max(row["picture"], told["clinical"])
 
 
+@pytest.mark.parametrize("error", [0.6, 1.0, 2.0])
+def test_the_gain_of_a_reading_between_those_told(error):
+    """With another error, of other people and labels; an ordinary regression combines."""
+    people, _, category = drawn(LI, seed=13)
+    read = people.latent + np.random.default_rng(5).normal(0, error, len(category))
+    women, bmi = people.female, people.weight_kg / (people.height_cm / 100) ** 2
+    known = np.stack([read, people.age, women, people.age * women, bmi], axis=1)
+    known, half = (known - known.mean(axis=0)) / known.std(axis=0), len(category) // 2
+    sick = category == 2
+    fitted = LogisticRegression().fit(known[:half], sick[:half])
+    reached = roc_auc_score(sick[half:], fitted.predict_proba(known[half:])[:, 1])
+    told = ceiling.expected_combined(
+        ceiling.expected(LI)["osteoporosis"], float(roc_auc_score(sick[half:], -read[half:]))
+    )
+    assert reached == pytest.approx(told, abs=0.012)
+
+
+def test_the_gain_ends_where_there_is_nothing_to_gain():
+    population = ceiling.expected(LI)["osteoporosis"]
+    top, none = population["ceiling"], population["clinical"]
+    assert ceiling.expected_combined(population, top) == pytest.approx(top)
+    assert ceiling.expected_combined(population, 0.5) == pytest.approx(none)
+    gains = [ceiling.expected_combined(population, a) - a for a in np.linspace(0.5, top, 30)]
+    assert gains == sorted(gains, reverse=True)
+
+
 def test_no_fitted_model_beats_what_age_sex_and_bmi_can_tell():
     people, _, category = drawn(LI)
     bmi = people.weight_kg / (people.height_cm / 100) ** 2

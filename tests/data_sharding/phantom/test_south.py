@@ -17,6 +17,13 @@ import pytest
 
 from data_sharding.pack import pack
 from data_sharding.phantom.atlas import Atlas
+from data_sharding.phantom.hospital import (
+    CLINICAL_COLUMNS,
+    DXA_COLUMNS,
+    clinical_rows,
+    csv_text,
+    dxa_rows,
+)
 from data_sharding.phantom.patients import REFERRED, Mix, draw_people, draw_t_scores, referred_for
 from data_sharding.phantom.settings import Settings
 from data_sharding.phantom.stories import tell
@@ -56,6 +63,21 @@ def test_a_south_adds_its_folder_and_changes_nothing_else(worlds):
     settings = json.loads((plain / "world.json").read_text())["settings"]
     assert set(settings) == {*SMALL, "confounder"}  # what worlds before this one had said
     assert json.loads((south / "world.json").read_text())["settings"]["south"] == 12
+
+
+@pytest.mark.parametrize(
+    ("site", "n", "dxa", "clinical"),
+    [(ASAN, 18, "e4ead9abe967", "b2ad2e00c508"), (NORTH, 10, "7e9deb5e1405", "398d123aaa55")],
+    ids=["asan", "north"],
+)
+def test_the_people_of_before_are_who_they_were(site, n, dxa, clinical):
+    """Seed 3, by SHA-256 of the tables as they were before there was a south or a referral."""
+    people = [tell(3, site, k) for k in range(n)]
+    for columns, rows, digest in (
+        (DXA_COLUMNS, dxa_rows(people), dxa),
+        (CLINICAL_COLUMNS, clinical_rows(people), clinical),
+    ):
+        assert hashlib.sha256(csv_text(columns, rows).encode()).hexdigest()[:12] == digest
 
 
 def test_a_world_is_not_mixed_with_one_that_has_a_south(worlds):

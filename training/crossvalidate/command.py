@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, Future, wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -164,8 +164,6 @@ def _failure(fold: Fold, future: Future[int], log: Path) -> list[str]:
         if status == EXIT_CODE or fold.complete:
             return []
         why = f"was killed by signal {-status}" if status < 0 else f"failed (exit {status})"
-    except CancelledError:
-        return []
     except Exception as e:  # Ray's, or of the process's start
         why = f"failed ({type(e).__name__}: {' '.join(str(e).split())[:200]})"
     end = "".join(f"\n    {line}" for line in last_lines(log, LAST))

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 
 from training.crossvalidate.work import Job, work
+from training.interrupt import EXIT_CODE
 
 
 class Here:
@@ -35,9 +36,7 @@ class Here:
         while True:
             job, future = self._queue.get()
             try:
-                if not self._going:
-                    future.cancel()
-                    continue
-                future.set_result(work(job, lambda: self._going))
+                status = work(job, lambda: self._going) if self._going else EXIT_CODE
+                future.set_result(status)
             except BaseException as e:  # it is raised again where it is waited for
                 future.set_exception(e)

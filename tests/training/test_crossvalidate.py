@@ -1,0 +1,434 @@
+"""Folds as runs, stopped and killed and gone on with; and the whole, against slow computations."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from scipy.special import logit
+from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner
+
+from data_sharding.reader import ShardDataset
+from data_sharding.schema import sha256_file
+from eval.runs import Run
+from tests.training.conftest import as_overrides
+from tests.training.followed import pack_followed
+from tests.training.nodes import descendants
+from tests.training.processes import (
+    ENVIRONMENT,
+    checkpoints_of,
+    command,
+    epochs_of,
+    finish,
+    wait_for,
+)
+from training.__main__ import app
+from training.config import Config
+from training.crossvalidate import cross_validate
+from training.crossvalidate.plan import Plan, words
+from training.crossvalidate.tail import Tail, last_lines
+from training.crossvalidate.together import mean_of
+from training.crossvalidate.whole import make
+from training.folder import complete
+from training.folds import fold_of
+from training.interrupt import EXIT_CODE
+from training.launch import start as do
+from training.overrides import override
+from training.recipes import RECIPES, recipe
+from training.validate import choose_threshold
+
+SMALL = ("pseudo.enabled=false", "teacher.epochs=2", "student.epochs=1", "compute.workers=1")
+MODELS = ("teacher", "student")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As the processes that are started here: sums over threads would be added in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("folds") / "runs"
+
+
+@pytest.fixture
+def done(tiny, once) -> Plan:
+    """Three folds done, in this process, and the whole: the first who asks waits for it."""
+    plan = Plan.of(tiny(*SMALL, "data.folds=3", f"paths.runs={once}"))
+    for fold in plan.folds:
+        do(fold.config)
+    plan.folder.mkdir(exist_ok=True)
+    make(plan)
+    return plan
+
+
+@pytest.fixture
+def copied(done, tmp_path) -> Plan:
+    """The same in a folder of its own, to be tampered with; the whole is yet to be made."""
+    shutil.copytree(done.config.paths.runs, tmp_path / "copied", symlinks=True)
+    paths = done.config.paths.model_copy(update={"runs": tmp_path / "copied"})
+    plan = Plan.of(done.config.model_copy(update={"paths": paths}))
+    shutil.rmtree(plan.folder)
+    plan.folder.mkdir()
+    return plan
+
+
+def table(folder: Path, cohort: str) -> pd.DataFrame:
+    return pd.read_parquet(folder / "cohorts" / cohort / "predictions.parquet")
+
+
+def of(frame: pd.DataFrame, model: str) -> pd.DataFrame:
+    return frame.loc[frame["model"] == model]
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """All that was made of the folds, by name; the settings say where, too."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if not name.startswith(("logs/", "folds/", ".lock", "config")) and path.is_file():
+            found[name] = sha256_file(path)
+    return found
+
+
+def invoke(config: Config, folds: int, *more: str):
+    kept = [w for w in as_overrides(config) if not w.startswith("data.fold")]
+    return CliRunner().invoke(app, [config.recipe, *kept, f"--folds={folds}", *more])
+
+
+def test_what_the_folds_say_together_is_their_mean(done):
+    names = ("here-tune", "here-test", "there-external")
+    whole = {name: table(done.folder, name) for name in (*names, "here-train")}
+    for name in names:
+        each = [table(f.folder, name).set_index(["model", "key"]) for f in done.folds]
+        ours = whole[name].set_index(["model", "key"])
+        assert len(ours) == len(each[0])
+        for row in ours.index:
+            mean = sum(e.loc[row, "probability"] for e in each) / 3
+            assert ours.loc[row, "probability"] == pytest.approx(mean, abs=1e-15)
+            assert ours.loc[row, "logit"] == pytest.approx(logit(mean), rel=1e-9)
+            assert ours.loc[row, "label"] == each[1].loc[row, "label"]
+        assert set(ours["cohort"]) == {name}
+    for model in MODELS:
+        mine = of(whole["here-train"], model)
+        y, p = mine["label"].to_numpy(int), mine["probability"].to_numpy()
+        expected = choose_threshold(y, p, "youden")["threshold"]
+        assert {of(f, model)["threshold"].unique().item() for f in whole.values()} == {expected}
+        cut = [np.mean(p[y == 1] >= t) - np.mean(p[y == 0] >= t) for t in p]
+        assert np.mean(p[y == 1] >= expected) - np.mean(p[y == 0] >= expected) == max(cut)
+
+
+def test_a_row_out_of_fold_is_of_the_model_that_never_saw_its_patient(done):
+    train = ShardDataset(done.config.paths.internal, "train").index
+    part = fold_of(train["patient"].tolist(), train["label"].tolist(), 3)
+    whole = table(done.folder, "here-train").set_index(["model", "key"])
+    assert len(whole) == 2 * len(train)
+    for model in MODELS:
+        for key, k in zip(train["key"], part, strict=True):
+            theirs = table(done.folds[k].folder, "here-heldout").set_index(["model", "key"])
+            expected = theirs.loc[(model, key), "probability"]
+            assert whole.loc[(model, key), "probability"] == expected
+    counts = [len(table(f.folder, "here-heldout")) for f in done.folds]
+    assert sum(counts) == len(whole)
+
+
+def test_it_looks_like_a_run(done):
+    run = Run.at(done.folder)
+    assert set(run.cohorts) == {"here-train", "here-tune", "here-test", "there-external"}
+    assert all(len(run.predictions(c)) for c in run.cohorts)
+    assert complete(done.folder)
+    assert [p.problem for p in run.packs] == [None] * len(run.packs)
+    facts = run.facts
+    assert (facts["folds"], facts["complete"], facts["models"]) == (3, True, list(MODELS))
+    assert facts["positive"] == "low bone mass"
+    assert done.folder.name == f"ospenscreen-smoke-folds3-{facts['identity'][:10]}"
+    for fold in done.folds:
+        link = done.folder / "folds" / str(fold.number)
+        assert not link.readlink().is_absolute()
+        assert link.resolve() == fold.folder.resolve()
+        assert (link / "run.json").is_file()
+    weights = done.folder / "student" / "weights"
+    first = done.folds[0].folder / "student" / "weights" / "model.safetensors"
+    assert (weights / "model.safetensors").samefile(first)
+    point = json.loads((weights / "operating_point.json").read_text())
+    student = of(table(done.folder, "here-test"), "student")
+    assert set(student["threshold"]) == {point["threshold"]}
+    assert point["split"] == "train, out of fold"
+    assert "fold 0's" in json.loads((weights / "calibration.json").read_text())["reason"]
+    assert Config.from_yaml(done.folder / "config.yaml").data.folds == 3
+
+
+def test_how_each_fold_ranks_is_kept(done):
+    found = json.loads((done.folder / "per_fold.json").read_text())
+    assert found["folds"] == 3
+    for cohort, theirs in (("here-test", "here-test"), ("here-train", "here-heldout")):
+        for model in MODELS:
+            each = [of(table(f.folder, theirs), model) for f in done.folds]
+            expected = [roc_auc_score(t["label"].to_numpy(int), t["probability"]) for t in each]
+            ours = of(table(done.folder, cohort), model)
+            said = found["auroc"][cohort][model]
+            assert said["each"] == pytest.approx(expected)
+            assert said["together"] == pytest.approx(
+                roc_auc_score(ours["label"].to_numpy(int), ours["probability"])
+            )
+
+
+def test_it_is_made_again_when_a_fold_or_the_whole_has_changed(copied, done):
+    assert make(copied)
+    before = contents(copied.folder)
+    assert before == contents(done.folder)  # in another place, the same bytes
+    assert not make(copied)
+    (copied.folder / "cohorts" / "here-test" / "predictions.parquet").write_bytes(b"torn")
+    assert make(copied)
+    assert contents(copied.folder) == before
+    path = copied.folds[1].folder / "cohorts" / "here-test" / "predictions.parquet"
+    rewrite(path, lambda f: f.assign(probability=f["probability"] / 2))
+    assert make(copied)
+    ours, theirs = table(copied.folder, "here-test"), table(done.folder, "here-test")
+    halved = table(done.folds[1].folder, "here-test")["probability"] / 6
+    assert np.allclose(theirs["probability"] - ours["probability"], halved)
+
+
+def rewrite(path: Path, change) -> None:
+    """Rows changed, and what the file says that it was made with kept."""
+    metadata = pq.read_schema(path).metadata
+    made = pa.Table.from_pandas(change(pd.read_parquet(path)))
+    pq.write_table(made.replace_schema_metadata(made.schema.metadata | metadata), path)
+
+
+def test_a_leak_is_refused(copied):
+    first, second = (
+        f.folder / "cohorts/here-heldout/predictions.parquet" for f in copied.folds[:2]
+    )
+    kept = first.read_bytes()
+    shutil.copy(second, first)
+    with pytest.raises(ValueError, match="not made by this fold's weights"):
+        make(copied)
+    first.write_bytes(kept)
+    rewrite(first, lambda _: pd.read_parquet(second))
+    with pytest.raises(ValueError, match=r"\d+ patients whom this fold's models learnt from"):
+        make(copied)
+    first.write_bytes(kept)
+    rewrite(first, lambda f: f[f["key"] != f["key"].iloc[0]])
+    with pytest.raises(ValueError, match=r"not the \d+ pictures of part 0"):
+        make(copied)
+    first.write_bytes(kept)
+    tune = pd.read_parquet(copied.folds[0].folder / "cohorts/here-tune/predictions.parquet")
+    rewrite(first, lambda f: pd.concat([f, tune.head(1).assign(cohort="here-heldout")]))
+    with pytest.raises(ValueError, match=r"1 patients whom .* or were chosen by"):
+        make(copied)
+    assert not complete(copied.folder)
+    first.write_bytes(kept)
+    assert make(copied)
+
+
+def test_a_fold_that_is_another_run_is_refused(copied):
+    folder = copied.folds[2].folder
+    config = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(config.replace("fold: 2", "fold: 1"))
+    with pytest.raises(ValueError, match=r"config\.yaml: edited"):
+        make(copied)
+    (folder / "config.yaml").write_text(config)
+    facts = (folder / "run.json").read_text()
+    (folder / "run.json").write_text(facts.replace(copied.folds[2].identity, "0" * 64))
+    with pytest.raises(ValueError, match=r"run\.json: of another run"):
+        make(copied)
+    (folder / "run.json").write_text(facts)
+    shutil.rmtree(folder / "student" / "weights")
+    with pytest.raises(ValueError, match="not usable weights"):
+        make(copied)
+
+
+def test_folds_that_know_other_facts_are_no_mean(done):
+    frames = [table(f.folder, "here-test") for f in done.folds]
+    with pytest.raises(ValueError, match="fold 1 has other pictures, or other facts"):
+        mean_of([frames[0], frames[1].assign(age=1.0), frames[2]])
+    with pytest.raises(ValueError, match="fold 2 has other pictures, or other facts"):
+        mean_of([*frames[:2], frames[2].head(3)])
+
+
+def test_a_survival_models_risks_are_averaged_and_keep_their_order(tmp_path):
+    runs = tmp_path / "runs"
+    config = override(
+        recipe("fracture:smoke"),
+        [
+            f"paths.internal={pack_followed(tmp_path / 'here')}",
+            *("paths.external=[]", f"paths.runs={runs}", "model.name=test_convnext"),
+            *("input.size=48", "fracture.epochs=2", "fracture.batch=16", "data.folds=2"),
+            *("fracture.horizon_days=900", "compute.launcher=local", "track.wandb=disabled"),
+        ],
+    )
+    plan = Plan.of(config)
+    for fold in plan.folds:
+        do(fold.config)
+    assert cross_validate(config) == (plan.folder, False)
+    ours = table(plan.folder, "here-test")
+    each = [table(f.folder, "here-test") for f in plan.folds]
+    for column in ("probability", "risk_1y", "risk_5y"):
+        assert np.allclose(ours[column], (each[0][column] + each[1][column]) / 2)
+    assert ours["threshold"].isna().to_numpy().all()
+    train = table(plan.folder, "here-train")
+    for frame in (ours, train):
+        assert np.allclose(np.exp(-np.exp(frame["logit"])), 1 - frame["probability"])
+    assert set(json.loads((plan.folder / "per_fold.json").read_text())["c"]) == {
+        *("here-train", "here-tune", "here-test")
+    }
+    assert cross_validate(config) == (plan.folder, True)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_command_line_of_a_fold_makes_its_settings(name):
+    config = override(recipe(name), ["data.folds=5", "data.fold=3", "track.project=2024"])
+    if not config.alone:
+        config = override(config, ["paths.public=null", "teacher.lr=1e-5", "student.teachers=[/a]"])
+    said, *changes = words(config)
+    assert override(recipe(said), changes) == config
+    assert len(changes) < 12
+
+
+def test_what_a_user_did_is_one_line(tiny, monkeypatch):
+    config = tiny(*SMALL)
+    said = invoke(config, 40)
+    assert said.exit_code == 2
+    assert re.fullmatch(r"error: 40 folds, but \d+ patient.*at most \d+\n", said.output)
+    said = invoke(config, 2, "data.fold=1")
+    assert (said.exit_code, said.output) == (
+        *(2,),
+        "error: data.fold=1: --folds 2 goes through all folds; leave it out\n",
+    )
+    assert not config.paths.runs.exists()
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setenv("RANK", "0")
+    said = invoke(config, 2)
+    assert said.exit_code == 2
+    assert "run it without torchrun" in said.output
+
+
+def test_lines_are_said_once_they_are_whole(tmp_path):
+    path = tmp_path / "log"
+    tail = Tail.from_now(path)
+    assert tail.lines() == []
+    path.write_bytes(b"one\n10%\r20%\rtwo\nth")
+    assert tail.lines() == ["one", "two"]
+    with path.open("ab") as f:
+        f.write(b"ree\n\n\xff\n")
+    assert tail.lines() == ["three", "�"]
+    assert Tail.from_now(path).lines() == []
+    assert last_lines(path, 2) == ["three", "�"]
+    assert last_lines(tmp_path / "none", 2) == []
+
+
+def folds_at_work(config: Config, n: int, env=ENVIRONMENT) -> subprocess.Popen[bytes]:
+    """The command, begun."""
+    kept = [w for w in command(config) if not w.startswith("data.fold")]
+    return subprocess.Popen(
+        [*kept, f"--folds={n}"],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def test_stopped_and_killed_the_same_command_goes_on(tiny, tmp_path):
+    often = ("compute.checkpoint_steps=2", f"paths.runs={tmp_path / 'runs'}")
+    long = ("pseudo.enabled=false", "teacher.epochs=60", "student.epochs=1", "data.folds=2")
+    config = tiny(*long, *often)
+    plan = Plan.of(config)
+    first, second = (fold.folder for fold in plan.folds)
+
+    def ask() -> None:
+        wait_for(lambda: epochs_of(first) >= 3, 120)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    said = invoke(config, 2)
+    asking.join()
+    assert said.exit_code == EXIT_CODE, said.output
+    assert "fold 0: teacher: 60 epochs on" in said.output
+    assert "the folds write a checkpoint" in said.output
+    assert "fold 0, 1: stopped, what is done is kept; the same command goes on" in said.output
+    assert checkpoints_of(first)
+    assert not second.exists()
+
+    reached = epochs_of(first)
+    driver = folds_at_work(config, 2)
+    wait_for(lambda: epochs_of(first) > reached, 120)
+    os.kill(descendants(driver.pid)[0], signal.SIGKILL)
+    wait_for(lambda: epochs_of(second) >= 3, 120)  # the other fold is done all the same
+    fold = descendants(driver.pid)[0]
+    driver.kill()
+    said = finish(driver)
+    assert "fold 1: teacher: 60 epochs on" in said
+    wait_for(lambda: not Path(f"/proc/{fold}").exists(), 60)  # it does not outlive its driver
+    assert not complete(second)
+    assert checkpoints_of(second)
+
+    said = invoke(config, 2)
+    assert said.exit_code == 0, said.output
+    assert said.output.splitlines()[-1] == f"run: {plan.folder}"
+    assert (tmp_path / "runs" / "latest").resolve() == plan.folder.resolve()
+
+    calm = Plan.of(tiny(*long, f"paths.runs={tmp_path / 'calm'}"))
+    for fold in calm.folds:
+        do(fold.config)
+    assert cross_validate(calm.config) == (calm.folder, False)
+    ours, theirs = contents(plan.folder), contents(calm.folder)
+    assert ours == theirs
+
+    said = invoke(config, 2)
+    assert said.output == f"already complete, nothing to do: {plan.folder}\n"
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_on_a_cluster_folds_run_side_by_side_and_say_the_same(nodes, tiny, tmp_path):
+    """Two nodes of one CPU each: a fold on each, and no place for a fold of two workers."""
+    small = ("pseudo.enabled=false", "student.epochs=1", "teacher.epochs=100", "data.folds=2")
+    config = tiny(*small, f"paths.runs={tmp_path / 'ray'}", "compute.launcher=ray")
+    plan = Plan.of(config)
+    driver = folds_at_work(config, 2, env=nodes.environment)
+    said = finish(driver)
+    assert driver.returncode == 2, said
+    assert (
+        "error: a fold needs 2 CPUs of one node, and there are 1 CPU: set compute.workers" in said
+    )
+    assert not any(fold.folder.exists() for fold in plan.folds)
+
+    config = override(config, ["compute.workers=1"])
+    driver = folds_at_work(config, 2, env=nodes.environment)
+    try:
+        both = [fold.folder for fold in plan.folds]
+        wait_for(
+            lambda: all(0 < epochs_of(f) < 100 for f in both) or driver.poll() is not None, 120
+        )
+        assert driver.poll() is None, "one after the other"
+    finally:
+        said = finish(driver)
+    assert driver.returncode == 0, said
+    assert "fold 0: teacher: 100 epochs" in said
+    assert "fold 1: teacher: 100 epochs" in said
+    assert not (plan.folder / "ray").exists()
+
+    calm = Plan.of(tiny(*small, f"paths.runs={tmp_path / 'calm'}"))
+    for fold in calm.folds:
+        do(fold.config)
+    cross_validate(calm.config)
+    assert contents(plan.folder) == contents(calm.folder)

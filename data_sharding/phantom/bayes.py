@@ -15,8 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from data_sharding.phantom.patients import LATENT_SD, REFERRED, SITE_NOISE, Mix, People, latent_mean
-from data_sharding.phantom.patients import site_means as means
+from data_sharding.phantom.patients import (
+    LATENT_SD,
+    REFERRED,
+    SITE_NOISE,
+    Mix,
+    People,
+    latent_mean,
+    site_means,
+)
 
 CUTS = (-2.45, -1.05)  # T-scores are rounded to 0.1: the edges of osteoporosis and of normal
 NODES = 16  # within 0.001 of quadrature
@@ -26,7 +33,7 @@ Array = NDArray[np.float64]
 
 def class_probabilities(latent: Array, age: Array) -> Array:
     """P(normal, low bone mass, osteoporosis | latent, age): shape (n, 3), rows sum to 1."""
-    mean, sd = means(latent, age), np.asarray(SITE_NOISE)
+    mean, sd = site_means(latent, age), np.asarray(SITE_NOISE)
     spared, normal = (ndtr((mean - cut) / sd).prod(axis=1) for cut in CUTS)
     return np.stack([normal, spared - normal, 1 - spared], axis=1)
 

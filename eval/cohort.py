@@ -29,6 +29,7 @@ from eval.net_benefit import DecisionCurve, decision_curve
 from eval.performance import Cases, Performance, performance
 from eval.reliability import Calibration, calibration
 from eval.runs import is_tuning
+from eval.scores import Scores, scores
 from eval.spectrum import Spectrum, spectrum
 from eval.subgroups import (
     Levels,
@@ -79,6 +80,7 @@ NOTHING_BESIDE = Beside()
 class ModelMetrics(Strict):
     """One model on one cohort.
 
+    - scores: of all rows; everything else is of those with a label, or with a follow-up.
     - severities: empty where the cohort states none.
     - subgroups: by one characteristic and by two; `comparisons` is how many of their gaps were
       tested, which the corrected p values allow for.
@@ -89,6 +91,7 @@ class ModelMetrics(Strict):
     model: str
     threshold: float | None
     unlabelled: int
+    scores: Scores
     overall: Performance
     calibration: Calibration
     subgroups: tuple[Subgroup, ...]
@@ -167,7 +170,15 @@ def evaluate_cohort(
             settings.confidence,
         )
         own = name not in beside.models
-        models.append(_model(frame[of_model], cases, of_rows, rule, settings, external, own))
+        told = scores(
+            frame["probability"].to_numpy(np.float64)[of_model],
+            column[of_model],
+            cases.threshold,
+            rule.least,
+            settings.proportions,
+            settings.confidence,
+        )
+        models.append(_model(frame[of_model], told, cases, of_rows, rule, settings, external, own))
         paired[name] = (rows["key"].tolist(), cases)
     metrics = Metrics(
         cohort=cohort,
@@ -187,6 +198,7 @@ def evaluate_cohort(
 
 def _model(
     rows: Frame,
+    told: Scores,
     cases: Cases,
     splits: dict[str, Levels],
     rule: Rule,
@@ -204,6 +216,7 @@ def _model(
         model=str(rows["model"].iloc[0]),
         threshold=cases.threshold,
         unlabelled=len(rows) - len(labelled),
+        scores=told,
         overall=performance(cases),
         calibration=calibration(cases, external=external),
         subgroups=groups,

@@ -75,6 +75,8 @@ def rows(found: Iterable[Metrics], ceiling: dict[str, Ceiling]) -> list[dict[str
             "tuning": is_tuning(m.cohort),
             "n": x.overall.n,
             "patients": x.overall.patients,
+            "pictures": x.scores.pictures,
+            "called_positive": _plain(x.scores.called_positive),
             "auroc": _plain(x.overall.auroc),
             "sensitivity": _plain(x.overall.sensitivity),
             "specificity": _plain(x.overall.specificity),
@@ -98,6 +100,8 @@ def table(found: Sequence[Metrics], ceiling: dict[str, Ceiling]) -> str:
         for model in m.models:
             o = model.overall
             ratios = (o.auroc.text(), o.sensitivity.text(), o.specificity.text())
+            if not o.n and model.scores.called_positive.value is not None:
+                ratios = (_called(model), "-", "-")
             line = (m.cohort, model.model, str(o.n), *ratios)
             top = ceiling.get(m.cohort)
             known = f"{top.auroc:.3f}" if top else "-"
@@ -113,6 +117,12 @@ def table(found: Sequence[Metrics], ceiling: dict[str, Ceiling]) -> str:
     elif tuning:
         printed.append("A tuning cohort chose temperature and threshold: its row is optimistic.")
     return "\n".join(printed)
+
+
+def _called(model: ModelMetrics) -> str:
+    """Of a cohort that nobody measured."""
+    s = model.scores
+    return f"no label; of {s.pictures:,} pictures called positive: {s.called_positive.text()}"
 
 
 def _fractures(model: ModelMetrics) -> tuple[str, str, str]:

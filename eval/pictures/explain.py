@@ -4,8 +4,9 @@
 
     panels(run)                          RUN/report/gradcam/*.png    chosen by rule (see `chosen`)
     attention_of(run, world.json)        RUN/report/attention.json   shares, controls, sanity checks
+    quality_of(run)                      RUN/report/quality.json     cohorts without labels
 
-Both are made again only if the weights or the choice changed.
+The first two are made again only if the weights or the choice changed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from eval.pictures.eyes import Eyes
 from eval.pictures.measure import MEASURED, looked
 from eval.pictures.overlay import OVERLAY, panel_png
 from eval.pictures.panel import Panel, keep_panels, kept_panels
+from eval.pictures.quality import Qualities, Quality, quality
+from eval.runs import MODELS, Run
 
 if TYPE_CHECKING:
     from data_sharding.phantom.atlas import Atlas
@@ -194,3 +197,41 @@ def _regions(
             atlases[pack.folder] = atlas
         found.append(atlas.shares(key, size))
     return found
+
+
+def quality_of(run: Path) -> tuple[Quality, ...]:
+    """What the packed datasets say of the pictures of cohorts without any label; () without such.
+
+    Of each cohort the student's answers are told, or else whichever model's there are.
+
+    Raises:
+        ValueError: a dataset cannot be read, or is not the one that was predicted.
+        ImportError: data_sharding cannot be imported here.
+    """
+    from data_sharding.reader import ShardDataset
+
+    at, found = Run.at(run), []
+    packs = [ShardDataset(p.folder) for p in at.packs if p.manifest is not None]
+    for cohort in judged(at):
+        frame = at.predictions(cohort)
+        if frame.empty or frame["label"].notna().any():
+            continue
+        names = list(frame["model"].unique())
+        leading = next((m for m in ("student", *MODELS) if m in names), names[0])
+        frame = frame[frame["model"] == leading].reset_index(drop=True)
+        for pack in packs:
+            row_of = {key: row for row, key in enumerate(pack.index["key"])}
+            if not set(frame["key"]) <= set(row_of):
+                continue
+            rows = [row_of[key] for key in frame["key"]]
+            view = pack.index["view"].iloc[rows].tolist()
+            applied = [pack.sample(row).applied for row in rows]
+            found.append(quality(frame, view, applied, pack.manifest))
+            break
+        else:
+            raise ValueError(f"{cohort}: no readable packed dataset has all of its pictures")
+    if found:
+        text = json.dumps(Qualities(cohorts=tuple(found)).model_dump(mode="json"), indent=1)
+        (run / "report").mkdir(exist_ok=True)
+        write_atomic(run / "report" / "quality.json", text + "\n")
+    return tuple(found)

@@ -7,6 +7,7 @@ from eval.plots.ranking import precision_recall, roc
 from eval.plots.severity import severity
 from eval.plots.strip import Scale, axis, key, scale_of, strip
 from eval.plots.style import Pen, pen
+from eval.plots.tenths import tenths
 from eval.plots.training import training_curves
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "scale_of",
     "severity",
     "strip",
+    "tenths",
     "training_curves",
 ]

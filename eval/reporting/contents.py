@@ -15,6 +15,7 @@ from eval.cohort import Metrics, ModelMetrics
 from eval.figures import Figures, training_figures
 from eval.frames import Frame
 from eval.learnt import Learnt
+from eval.plots import tenths
 from eval.reporting.benefit import SENSIBLE, acts, gains
 from eval.reporting.cautions import cautions, elsewhere
 from eval.reporting.groups import SMALL_P, forest, small
@@ -72,6 +73,7 @@ def contents(
     return {
         "sections": {
             "fractures": any(x.fracture for m in drawn for x in m.models),
+            "scores": not foretold.fractures_only(metrics),
             **dict.fromkeys(OF_LABELS, not foretold.fractures_only(metrics)),
         },
         "fractures_only": foretold.fractures_only(metrics),
@@ -97,6 +99,7 @@ def contents(
         "forests": {m.cohort: _there(forest(m, x) for x in leading[m.cohort]) for m in drawn},
         "small": small,
         "small_p": SMALL_P,
+        "tenths": tenths,
         "probes": {m.cohort: _there(probe(m, x) for x in leading[m.cohort]) for m in drawn},
         "named": named,
         "leading": leading,

@@ -13,6 +13,7 @@ import numpy as np
 
 from eval.pictures import explain
 from eval.pictures.explained import Explained
+from eval.pictures.quality import Quality
 from eval.runs import Run
 
 T = TypeVar("T")
@@ -21,7 +22,8 @@ QUALITY = 88
 
 @dataclass(frozen=True)
 class Pictures:
-    """Groups of (address, caption) by heading, and attention; `why` and `no_attention` say why not.
+    """Groups of (address, caption) by heading, attention, and what is known of unlabelled pictures;
+    `why`, `no_attention` and `no_quality` say why not.
 
     Pictures are chosen by rule (`pictures.chosen`): surest right answers, worst wrong ones.
     """
@@ -30,6 +32,8 @@ class Pictures:
     why: str = ""
     attention: Explained | None = None
     no_attention: str = ""
+    quality: tuple[Quality, ...] = ()
+    no_quality: str = ""
 
 
 def pictures(run: Run, world: Path | None = None) -> Pictures:
@@ -44,7 +48,9 @@ def pictures(run: Run, world: Path | None = None) -> Pictures:
     groups: dict[str, list[tuple[str, str]]] = {}
     for panel in made or []:
         groups.setdefault(panel.heading, []).append((_address(panel.png), panel.caption))
-    return Pictures(groups, why or "no picture qualified", seen, no_attention)
+    said, no_quality = _tried(run, lambda: explain.quality_of(run.folder))
+    why = why or "no picture qualified"
+    return Pictures(groups, why, seen, no_attention, said or (), no_quality)
 
 
 def _address(png: bytes) -> str:

@@ -70,6 +70,7 @@ NOT_ON_THE_PAGE = (
 DRAWN = (
     "*.calibration.bins.*",
     "*.fracture.curves.*",
+    "*.scores.tenths.*",
     "*.severities.*.accuracy.*",
     "*.severities.0.n",
 )

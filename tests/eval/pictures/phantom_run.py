@@ -1,7 +1,9 @@
 """A run on a phantom's sites as training would leave it: random weights, and what they say."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +20,25 @@ SITES = {"asan": None, "north": "external", "public": "public"}
 FACTS = ["key", "patient", "label", "age", "sex", "severity", "lowest_t"]
 
 
-def phantom_run(packs: Path, run: Path, config: Model, name: str = "student", **input_) -> Path:
+def predict_public(pack: Path, run: Path, config: Model, **input_) -> Path:
+    """A run that met one unlabelled dataset, through a model called `image`."""
+    (run.parent / "packs").mkdir()
+    (run.parent / "packs" / "public").symlink_to(pack)
+    return phantom_run(run.parent / "packs", run, config, "image", {"public": "public"}, **input_)
+
+
+def phantom_run(
+    packs: Path,
+    run: Path,
+    config: Model,
+    name: str = "student",
+    sites: Mapping[str, str | None] = SITES,
+    **input_: Any,
+) -> Path:
     """`packs`: a folder of the sites' packs; `input_`: of the preprocessing, beside its size."""
     torch.manual_seed(3)
     model, manifests = build(config).eval(), {}
-    for site, split in SITES.items():
+    for site, split in sites.items():
         data = ShardDataset(packs / site, split)
         manifests[site] = {"path": str(packs / site), "role": data.manifest.role}
         made_as = {"pixels": data.manifest.settings["pixels"], "shape": (96, 96)}

@@ -23,12 +23,18 @@ def drawn(dtype, shape, seed=0) -> np.ndarray:
     return (top * rng.beta(2, 5, shape)).astype(dtype)
 
 
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("shape", [(1, 33, 33), (3, 64, 64), (2, 15, 40), (2, 1, 2)])
-def test_it_is_numpys_on_every_picture_of_a_batch(dtype, shape):
+def test_it_is_numpys_on_every_picture_of_a_batch(device, dtype, shape):
     images = drawn(dtype, shape)
     images[0, 0, 0], images[-1, -1, -1] = np.iinfo(dtype).max, 0  # to be clipped
-    got = standardised(torch.from_numpy(images))
+    got = standardised(torch.from_numpy(images).to(device))
+    assert got.device.type == device
+    got = got.cpu()
     assert (got.dtype, tuple(got.shape)) == (torch.float32, (shape[0], 1, *shape[1:]))
     for one, image in zip(got[:, 0].numpy(), images, strict=True):
         np.testing.assert_allclose(one, naive(image), atol=2e-5)

@@ -1,12 +1,17 @@
 """On an accelerator: our loop against timm's, images/s and the share of what the card can do.
 
     python -m tests.bench gpu          # ConvNeXt-small, 512x512, bf16, batches of 64
+                                       # and the grid model, 1536x1536, bf16, batches of 8
 
 Needs no Ray. Ours is the whole loop: shards, strong augmentation in loader workers (or on the
 device), pinned copies, clipping, moving average, checkpoints. timm's is what its training script
 does in a step, on a batch that already lies on the card: autocast, AdamW, clipping, its moving
 average. The share is of the rate of a large bf16 matrix product measured just before: three times
 the forward pass's operations (backward costs two), and one more forward pass for a teacher.
+Of the grid model a step is measured on a batch that lies on the card (tiles, both kinds of heads,
+loss, SGD), plain and checkpointed, against its parts there: timm's ResNet-18 on one tile position
+after the other, torch's encoder and heads (`tests.bench.grid`), likewise in bf16. A card keeps all
+36 tiles busy at once, so that the ratio lies below 1 where 8 pictures do not fill it.
 Without an accelerator there is nothing to measure, and no row.
 """
 
@@ -14,6 +19,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -27,11 +33,13 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from data_sharding.reader import ShardDataset
+from tests.bench import grid as tiles
 from tests.bench.harness import Row, number
 from tests.conftest import pack_pictures
 from training.batch import Batch
 from training.checkpoint import Checkpoints, save_weights
 from training.config import Compute, Model, Student
+from training.grid import Grid
 from training.loop import fit
 from training.models import build
 from training.pace import Pace
@@ -224,5 +232,42 @@ def measure(work: Work, folder: Path, n: int = 8192) -> list[Row]:
     return rows
 
 
+def measure_grid(work: Work, grid: Grid) -> list[Row]:
+    """The grid model's step on pictures of the tiles' own size, plain and checkpointed."""
+    device, side = torch.device(work.device), grid.grid * grid.tile
+    image = torch.randn(work.batch, 1, side, side, device=device)
+    name = torch.cuda.get_device_name() if work.device == "cuda" else "CPU"
+    head = f"{name}, bf16: grid model, {grid.tiles} tiles of {grid.tile}x{grid.tile}"
+    theirs = _stepped(work, lambda: tiles.parts(grid, image, True))
+    rows = []
+    for on in (False, True):
+        mine = _stepped(work, lambda on=on: tiles.ours(grid, image, on, True))
+        rows.append(
+            Row(
+                f"{head}, batch {work.batch}, {'checkpointed' if on else 'plain'}: cost in parts",
+                f"{number(mine.images_per_s)} images/s, {mine.memory_gib:.1f} GiB",
+                f"its parts {number(theirs.images_per_s)} images/s, {theirs.memory_gib:.1f} GiB",
+                number(theirs.images_per_s / mine.images_per_s),
+            )
+        )
+    return rows
+
+
+def _stepped(work: Work, made: Callable[[], Callable[[], None]]) -> Found:
+    """A step's images/s after `work.skip` of them, and the most memory from its making on."""
+    if work.device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    step, start = made(), 0.0
+    for n in range(work.steps):
+        if n == work.skip:
+            start = work.wait()
+        step()
+    seconds = work.wait() - start
+    return Found(work.batch * (work.steps - work.skip) / seconds, 0.0, peak(work))
+
+
 def run(folder: Path) -> list[Row]:
-    return measure(Work(), folder) if torch.cuda.is_available() else []
+    if not torch.cuda.is_available():
+        return []
+    return [*measure(Work(), folder), *measure_grid(Work(batch=8, steps=15, skip=5), Grid())]

@@ -19,6 +19,8 @@ from eval.gates import Gate, Outcome, check, parse, read_gates
 from eval.modelcard import write_card
 from eval.peer import as_run
 from eval.report import write_report
+from eval.reporting.contents import in_order, shown
+from eval.reporting.tables import write_tables
 from eval.runs import Run
 
 
@@ -53,9 +55,12 @@ def reported(folder: Path, explain: bool, world: Path | None) -> dict[str, Path]
     """Write the report and what lies beside it; return the paths by name."""
     page = write_report(folder, explain, world)
     run = Run.at(folder)
-    card = write_card(run, evaluate_cohorts(run, Settings())[0])
+    metrics = evaluate_cohorts(run, Settings())[0]
+    card = write_card(run, metrics)
+    first, second = write_tables(page.parent, in_order(metrics), shown(metrics), run.learnt)
     data, sheet = write_checklists(run)
     files = {"report": page, "pdf": page.with_name("report.pdf"), "modelcard": card}
+    files |= {"table1": first, "table2": second}
     return files | {"checklists": data, "checklists_csv": sheet}
 
 

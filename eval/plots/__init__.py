@@ -1,6 +1,7 @@
 """The report's figures as inline SVG. They compute nothing: numbers come in, ink goes out."""
 
 from eval.plots.calibration import reliability
+from eval.plots.contributions import Push, contributions
 from eval.plots.decision import decision_curves
 from eval.plots.fractures import fracture_free
 from eval.plots.ranking import precision_recall, roc
@@ -12,8 +13,10 @@ from eval.plots.training import training_curves
 
 __all__ = [
     "Pen",
+    "Push",
     "Scale",
     "axis",
+    "contributions",
     "decision_curves",
     "fracture_free",
     "key",

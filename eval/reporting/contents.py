@@ -18,10 +18,12 @@ from eval.learnt import Learnt
 from eval.plots import tenths
 from eval.reporting.benefit import SENSIBLE, acts, gains
 from eval.reporting.cautions import cautions, elsewhere
+from eval.reporting.clinical import UNITS, clinical, directions, word
 from eval.reporting.groups import SMALL_P, forest, small
 from eval.reporting.pictures import Pictures
 from eval.reporting.prevalence import Reweighted, reweighted
 from eval.reporting.probe import named, probe
+from eval.reporting.tables import table1, table2
 from eval.reporting.text import rows
 from eval.runs import MODELS, Run, is_tuning
 
@@ -34,6 +36,8 @@ PLACED = ("run_id", "recipe", "manifests", "ceiling", "world", "timings", "versi
 
 #: Sections that only labels have something for.
 OF_LABELS = ("curves", "decisions", "benefit", "calibration", "subgroups", "probe", "proxies")
+#: And those that only clinical models have something for.
+OF_CLINICAL = ("clinical", "tables")
 
 
 def shown(metrics: Sequence[Metrics]) -> list[Metrics]:
@@ -69,12 +73,13 @@ def contents(
     found, no_checklists = _checklists(run)
     other_prevalences = [r for m in drawn for r in reweighted(m, judged(run, m.cohort).frame)]
     leading = {m.cohort: sorted(m.models, key=lambda x: x.model != "student") for m in drawn}
-    facts, learnt = run.facts, run.learnt
+    facts, learnt, beside = run.facts, run.learnt, clinical(run, drawn)
     return {
         "sections": {
             "fractures": any(x.fracture for m in drawn for x in m.models),
             "scores": not foretold.fractures_only(metrics),
             **dict.fromkeys(OF_LABELS, not foretold.fractures_only(metrics)),
+            **dict.fromkeys(OF_CLINICAL, beside.there and not foretold.fractures_only(metrics)),
         },
         "fractures_only": foretold.fractures_only(metrics),
         "leading_c": foretold.leading(metrics),
@@ -102,6 +107,13 @@ def contents(
         "tenths": tenths,
         "probes": {m.cohort: _there(probe(m, x) for x in leading[m.cohort]) for m in drawn},
         "named": named,
+        "clinical": beside,
+        "word": word,
+        "directions": directions,
+        "known": _known,
+        "feature_units": UNITS,
+        "table1": table1(in_order(metrics), learnt),
+        "table2": table2(drawn),
         "leading": leading,
         "training": training_figures(run),
         "packs": run.packs,
@@ -127,6 +139,11 @@ def without_places(config: str) -> str:
 def without_path(text: str, run: Run) -> str:
     """The message without the folder's place on this machine, which is nobody's business."""
     return text.replace(f"{run.folder}/", "")
+
+
+def _known(threshold: float | None) -> str:
+    """A threshold as the page prints it; a dash where there is none."""
+    return "–" if threshold is None else f"{threshold:.4g}"
 
 
 def _there(made: Iterable[Any]) -> list[Any]:

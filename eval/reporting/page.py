@@ -25,6 +25,8 @@ SECTIONS = (
     ("calibration", "Calibration"),
     ("subgroups", "For whom it works"),
     ("probe", "What age, sex and body tell"),
+    ("clinical", "With age, sex, height and weight"),
+    ("tables", "Tables 1 and 2"),
     ("fractures", "Fractures"),
     ("proxies", "Proxy labels"),
     ("pictures", "What it looks at"),

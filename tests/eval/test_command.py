@@ -64,7 +64,10 @@ def test_metrics_then_show(run):
 def test_report(run):
     done = call("report", run, "--no-explain", "--json")
     assert done.exit_code == 0
-    for name in ("index.html", "modelcard.md", "checklists.json", "checklists.csv"):
+    for name in (
+        *("index.html", "modelcard.md", "checklists.json", "checklists.csv"),
+        *("table1.csv", "table2.csv"),
+    ):
         assert (run / "report" / name).is_file()
     value = json.loads(done.stdout)
     assert value["report"] == f"{run}/report/index.html"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eval.classes.compose import decide
+from eval.classes.compose import compose, decide
 from eval.classes.errors import attribute, first_perfect, second_perfect
 
 T1, T2 = 0.4, 0.5
@@ -57,6 +57,7 @@ def test_oracles_agree_with_their_probabilities_and_together_are_right(rows):
     assert (P[truth != 2, 2] == 0).all()
     P, _ = second_perfect(truth, p1, p2, T1, T2)
     assert np.allclose(P[:, 2], p1)
+    assert np.allclose(P[truth == 2], compose(p1, p2)[truth == 2])
     assert (P[truth == 0, 1] == 0).all()
     assert (P[truth == 1, 0] == 0).all()
     _, said = first_perfect(truth, (truth == 1).astype(float), 0.5)

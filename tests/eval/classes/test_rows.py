@@ -69,6 +69,8 @@ def some(frame, column, value, n=3):
         (2, lambda f: some(f, "p_osteoporosis", 1.0), "are no probabilities that sum to 1"),
         (2, lambda f: some(f, "category", 7), "category 7; it is 0 normal, 1 low bone mass or 2"),
         (0, lambda f: f.assign(label=1 - f["label"]), "240 labels contradict the category"),
+        (1, lambda f: f.assign(label=1 - f["label"]), "Is this the model of low bone mass?"),
+        (2, lambda f: f.assign(label=1 - f["label"]), "Is this the model of three classes?"),
         (1, lambda f: f.iloc[:0], "not the same cohorts: ospenscreen lacks here-test"),
     ],
 )

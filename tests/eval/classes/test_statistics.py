@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as sk
 
 from eval.classes.contrasts import contrast, two_sided
-from eval.classes.judged import statistics
+from eval.classes.judged import judged, statistics
 from eval.classes.statistics import Cases, decided, rps
 from eval.classes.systems import Answers
 
@@ -91,6 +91,16 @@ def test_rows_of_one_patient_are_one():
     for name in ("f1_macro", "kappa_quadratic", "rps", "auroc_ovr"):
         a, b = one[name].estimate(cases), many[name].estimate(copies)
         assert (a.low, a.high) == pytest.approx((b.low, b.high), abs=1e-9)
+    whole = [
+        judged("A", c, a, f, None)
+        for c, a, f in (
+            (cases, answers, one),
+            (copies, Answers(answers.P[three], answers.said[three]), many),
+        )
+    ]
+    for name in ("accuracy", "kappa", "kappa_quadratic"):
+        widths = [getattr(j, name).high - getattr(j, name).low for j in whole]
+        assert widths[1] == pytest.approx(widths[0], rel=0.1), name
 
 
 @pytest.mark.parametrize("name", ["f1_macro", "kappa_quadratic", "rps", "balanced_accuracy"])

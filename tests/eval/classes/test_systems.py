@@ -6,8 +6,10 @@ import pytest
 from sklearn import metrics as sk
 
 from eval.classes import three_classes
+from eval.classes.compose import compose
 from eval.comparison.multiple import holm
 from eval.thresholds import youden_threshold
+from tests.eval.classes.cases import People, frame, write
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +42,19 @@ def test_two_stages_are_composed_from_the_files(template, made):
 
 
 def test_unified_models_answer_by_their_rule(template, made):
-    frame, tune = frames(template, "here-test")[2], frames(template, "here-tune")[2]
+    test = frames(template, "here-test")[2]
     columns = ["p_normal", "p_low_bone_mass", "p_osteoporosis"]
-    y, P = frame["category"].to_numpy(int), frame[columns].to_numpy()
+    y, P = test["category"].to_numpy(int), test[columns].to_numpy()
     b, c = of(made, "here-test").systems[1:3]
     assert b.confusion == tuple(map(tuple, sk.confusion_matrix(y, P.argmax(axis=1)).tolist()))
-    truth, Q = tune["category"].to_numpy(int), tune[columns].to_numpy()
-    rest = truth < 2
-    t1 = youden_threshold(truth == 2, Q[:, 2]).value
-    t2 = youden_threshold(truth[rest] == 1, (Q[:, 1] / (Q[:, 0] + Q[:, 1]))[rest]).value
-    assert made.systems[2].thresholds == pytest.approx((t1, t2))
-    assert made.systems[2].chosen_on == ("here-tune",)
+    for system, model in ((made.systems[4], 3), (made.systems[2], 2)):
+        tune = frames(template, "here-tune")[model]
+        truth, Q = tune["category"].to_numpy(int), tune[columns].to_numpy()
+        rest = truth < 2
+        t1 = youden_threshold(truth == 2, Q[:, 2]).value
+        t2 = youden_threshold(truth[rest] == 1, (Q[:, 1] / (Q[:, 0] + Q[:, 1]))[rest]).value
+        assert system.thresholds == pytest.approx((t1, t2))
+        assert system.chosen_on == ("here-tune",)
     said = np.where(P[:, 2] >= t1, 2, (P[:, 1] / (P[:, 0] + P[:, 1]) >= t2).astype(int))
     assert c.confusion == tuple(map(tuple, sk.confusion_matrix(y, said).tolist()))
     assert b.rps == c.rps
@@ -75,6 +79,7 @@ def test_every_test_is_between_comparable_systems_and_counted(made):
         )
         gap = getattr(second, t.statistic).value - getattr(first, t.statistic).value
         assert t.difference.value == pytest.approx(gap, abs=1e-12)
+        assert t.difference.low < t.difference.value < t.difference.high
         # p and the interval say the same, but for draws at the edge
         if t.p < 0.03 or t.p > 0.07:
             assert (t.p < 0.05) == (t.difference.low > 0 or t.difference.high < 0)
@@ -91,15 +96,38 @@ def test_a_better_reader_is_better_and_oracles_better_still(made):
     assert heads == ["softmax"] * 2 + ["cumulative link"] * 2
 
 
-def test_repeated_pictures_widen_the_intervals(template, made):
-    """Two pictures a patient abroad: accuracy's interval names its design effect."""
+def test_people_are_counted_and_not_their_pictures(made):
     assert of(made, "there-external").patients == 120
     assert of(made, "here-test").patients == 240
-    assert "repeated patients" in of(made, "there-external").systems[0].accuracy.method or (
-        of(made, "there-external").systems[0].accuracy.method == "wilson"
-    )
 
 
 def test_the_same_files_give_the_same_numbers(template, made):
     first, second, *others = map(str, template)
     assert three_classes(first, second, others, tuned=True, draws=300) == made
+
+
+def test_out_of_fold_rows_chose_thresholds_too(runs):
+    """The train split of a cross-validated run: shown, marked, and not tested."""
+    for run in runs:
+        (run / "cohorts" / "there-external").rename(run / "cohorts" / "here-train")
+    first, second, *others = map(str, runs)
+    made = three_classes(first, second, others, draws=40)
+    assert [(c.cohort, c.chose) for c in made.cohorts] == [
+        ("here-test", False), ("here-train", True), ("here-tune", True)
+    ]  # fmt: skip
+    assert {t.cohort for t in made.contrasts} == {"here-test"}
+
+
+def test_those_with_osteoporosis_have_no_say_in_the_second_threshold(tmp_path):
+    """They look like low bone mass; counted as normal they would push its threshold up."""
+    p1 = np.array([0.1, 0.1, 0.1, 0.1, *[0.9] * 5])
+    p2 = np.array([0.2, 0.4, 0.5, 0.9, *[0.6] * 5])
+    who = People(np.zeros(9), np.array([0, 0, 1, 1, *[2] * 5]), p1, p2)
+    P = compose(p1, p2)
+    columns = dict(zip(("p_normal", "p_low_bone_mass", "p_osteoporosis"), P.T, strict=True))
+    label = (who.category >= 1).astype(int)
+    made = {c: frame(c, who, 1 - P[:, 0], label=label, **columns) for c in ("x-tune", "x-test")}
+    run = write(tmp_path / "run", made)
+    found = three_classes(None, None, [str(run)], tuned=True, draws=20)
+    assert found.systems[1].thresholds == pytest.approx((0.9, 0.5))
+    assert found.cohorts[0].systems[1].errors.wrong == 0

@@ -66,6 +66,8 @@ def panels(run: Path, model: str | None = None, per_group: int = 4) -> list[Pane
 
 
 def _draw(eyes: Eyes, chosen: list[Chosen]) -> list[Panel]:
+    from data_sharding.pictures.shown import shown
+
     learnt, made = eyes.run.learnt, []
     for number, choice in enumerate(chosen):
         if choice.key not in eyes.places:
@@ -74,7 +76,7 @@ def _draw(eyes: Eyes, chosen: list[Chosen]) -> list[Panel]:
         pixels = pack.image(row)
         seen = eyes.maps(eyes.loaded[0], [pixels], [choice.target])
         caption = choice.caption if seen.positive[0] else f"{choice.caption}; no positive evidence"
-        png = panel_png(pixels, seen.cam[0], None if seen.tiles is None else seen.tiles[0])
+        png = panel_png(shown(pixels), seen.cam[0], None if seen.tiles is None else seen.tiles[0])
         name = learnt.of_answer(choice.target)
         made.append(Panel(choice.where, choice.group, name, caption, f"{number:02d}.png", png))
     return made

@@ -106,7 +106,11 @@ def _crew(plan: Plan, stop: Stop) -> Iterator[Crew]:
         with cluster(plan.config, plan.folder, stop) as crew:
             yield crew
     else:
-        yield Here()
+        here = Here()
+        try:
+            yield here
+        finally:
+            here.close()
 
 
 def _job(plan: Plan, fold: Fold, ray: bool) -> Job:

@@ -14,7 +14,7 @@ class Here:
     """One fold at a time. A daemon thread starts them: who presses Ctrl-C twice is not held up."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[tuple[Job, Future[int]]] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Job, Future[int]] | None] = SimpleQueue()
         self._going = True
         threading.Thread(target=self._serve, name="folds", daemon=True).start()
 
@@ -32,9 +32,14 @@ class Here:
         """Whether it shall be waited for when all are asked to stop."""
         return True
 
+    def close(self) -> None:
+        """No more will come."""
+        self.stop()
+        self._queue.put(None)
+
     def _serve(self) -> None:
-        while True:
-            job, future = self._queue.get()
+        while asked := self._queue.get():
+            job, future = asked
             try:
                 status = work(job, lambda: self._going) if self._going else EXIT_CODE
                 future.set_result(status)

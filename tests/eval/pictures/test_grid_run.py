@@ -71,6 +71,21 @@ def test_shares_of_a_grids_attention_are_those_of_its_maps_in_the_masks(made, wo
     assert found.sanity.networks == 3
 
 
+def test_pictures_of_16_bits_and_three_classes_are_looked_at_the_same_way(world, tmp_path):
+    """As the paper has them: nothing truncated, each picture by its own percentiles."""
+    config = Model(name="grid_transformer", pretrained="none", grid=GRID, classes=3, ordinal=True)
+    run = phantom_run(world / "cxr16", tmp_path / "run", config, "image", size=96, per_image=True)
+    found = attention_of(run, world / "world", per_answer=4)
+    assert found.undefined is None
+    assert {x.cohort for x in found.looked} == {"asan-test", "north-external", PUBLIC}
+    for looked in found.looked:
+        shares = [r.share.value for r in looked.regions]
+        if looked.zero_maps < looked.pictures:
+            assert sum(shares) == pytest.approx(1, abs=1e-4)
+    assert "log odds (positive classes against the rest)" in found.method
+    assert len(panels(run, per_group=1)) > 3
+
+
 def test_a_cohort_that_nobody_measured_shows_its_highest_and_lowest(made):
     shown = [p for p in panels(made, per_group=3) if p.where == PUBLIC]
     assert [p.group for p in shown] == [HIGHEST] * 3 + [LOWEST] * 3

@@ -22,10 +22,10 @@ SMALL = Grid(grid=3, tile=32, width=64, depth=2, heads=4, mlp=48, hidden=16)
 H, W = 100, 67  # not multiples of 3
 
 
-def network(grid: Grid = SMALL, seed: int = 0) -> GridTransformer:
+def network(grid: Grid = SMALL, seed: int = 0, classes: int = 2) -> GridTransformer:
     """In eval mode, with batch norms that have seen something: none of so few channels is dead."""
     torch.manual_seed(seed)
-    model = grid_transformer(CONFIG, grid)
+    model = grid_transformer(CONFIG.model_copy(update={"classes": classes}), grid)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.ones_(module.weight)  # a block's last is zero at the start
@@ -83,10 +83,10 @@ def test_a_local_head_of_tokens_and_the_global_head_see_every_tile():
             assert (gradient[:, 0, rows, columns].abs().amax((1, 2)) > 0).all()
 
 
-@pytest.mark.parametrize("source", ["tile", "token"])
-def test_the_parts_are_put_together_as_the_paper_writes_them(source):
+@pytest.mark.parametrize(("source", "classes"), [("tile", 2), ("token", 2), ("tile", 3)])
+def test_the_parts_are_put_together_as_the_paper_writes_them(source, classes):
     """Tile by tile and head by head."""
-    model = network(SMALL.model_copy(update={"local_input": source}))
+    model = network(SMALL.model_copy(update={"local_input": source}), classes=classes)
     x = torch.randn(2, 1, H, W)
     with torch.no_grad():
         y = []
@@ -103,6 +103,7 @@ def test_the_parts_are_put_together_as_the_paper_writes_them(source):
             h = F.gelu(of @ heads.weight1[k] + heads.bias1.view(9, -1)[k])
             local.append(h @ heads.weight2[k] + heads.bias2.view(9, -1)[k])
         out = model(x, local=True)
+        assert out.local.shape == (2, 9, classes)
         torch.testing.assert_close(out.logits, model.head(tokens[:, 0]))
         torch.testing.assert_close(out.local, torch.stack(local, 1))
         assert torch.equal(model(x), out.logits)

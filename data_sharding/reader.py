@@ -35,9 +35,9 @@ from data_sharding.storage.verify import verify
 __all__ = ["ShardDataset", "member_path", "npy_header", "read_index", "verify"]
 
 #: Mapped files that a dataset may add to a process's memory: so many bytes, or so many pictures if
-#: that is more. They are the page cache's and cost nothing to give back, but count as the process's
+#: that is more, of large ones not above a GiB. They are the page cache's and cost nothing to give back, but count as the process's
 #: own wherever memory is watched; and to map a picture again costs as much as to copy it.
-RESIDENT, PICTURES = 48 << 20, 4096
+RESIDENT, PICTURES, MOST = 48 << 20, 4096, 1 << 30
 #: Pictures touched for the first time between two looks at that.
 LOOK = 16
 
@@ -212,7 +212,7 @@ class ShardDataset:
             return
         now = _mapped_bytes()
         self._before = min(self._before, now) if self._before else now
-        if now - self._before > max(RESIDENT, PICTURES * self._size):
+        if now - self._before > max(RESIDENT, min(PICTURES * self._size, MOST)):
             for _, data in self._maps.values():
                 data.madvise(mmap.MADV_DONTNEED)  # views stay good: the kernel maps them again
             self._seen, self._before = bytearray(len(self)), _mapped_bytes()

@@ -35,8 +35,9 @@ from data_sharding.storage.verify import verify
 __all__ = ["ShardDataset", "member_path", "npy_header", "read_index", "verify"]
 
 #: Mapped files that a dataset may add to a process's memory: so many bytes, or so many pictures if
-#: that is more, of large ones not above a GiB. They are the page cache's and cost nothing to give back, but count as the process's
-#: own wherever memory is watched; and to map a picture again costs as much as to copy it.
+#: that is more, of large ones not above a GiB. They are the page cache's and cost nothing to give
+#: back, but count as the process's own wherever memory is watched; and to map a picture again costs
+#: as much as to copy it.
 RESIDENT, PICTURES, MOST = 48 << 20, 4096, 1 << 30
 #: Pictures touched for the first time between two looks at that.
 LOOK = 16

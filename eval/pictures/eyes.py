@@ -3,9 +3,9 @@
     eyes = Eyes.of(run, None)
     eyes.maps(eyes.loaded[0], pictures, answers).cam
 
-A cross-validated run has a model for each fold and none of its own: its first fold's is looked
-through, and `told` says so. With `evidence` and `explain` this is all of eval, but for the command
-line, that may import training and data_sharding.
+A cross-validated run has a network for each fold, and its folder links to the first one's: that is
+looked through, and `method` says so. With `evidence` and `explain` this is all of eval, but for the
+command line, that may import training and data_sharding.
 """
 
 from __future__ import annotations
@@ -49,30 +49,35 @@ class Eyes:
 
     run: Run
     name: str
-    weights: Path
 
     @classmethod
     def of(cls, run: Path, model: str | None) -> Eyes:
-        """`model`, or the student, or else whichever there is; of a cross-validated run fold 0's.
+        """`model`, or the student, or else whichever there is.
 
         Raises:
             ValueError: there are no weights.
         """
         names = [model] if model else ["student", *(n for n in MODELS if n != "student")]
         for name in names:
-            for folder in (run / name, run / "folds" / "0" / name):
-                if (folder / "weights" / "model.safetensors").is_file():
-                    return cls(Run.at(run), name, folder / "weights")
+            if (run / name / "weights" / "model.safetensors").is_file():
+                return cls(Run.at(run), name)
         path = run / names[0] / "weights" / "model.safetensors"
         raise ValueError(f"{path}: no weights there to explain")
+
+    @property
+    def weights(self) -> Path:
+        """The folder of the weights."""
+        return self.run.folder / self.name / "weights"
 
     @property
     def method(self) -> str:
         """What its maps explain, and where, in words."""
         from eval.pictures.evidence import method
 
-        own = self.weights == self.run.folder / self.name / "weights"
-        return method(self.loaded[0]) + ("" if own else "; of the first fold's network")
+        folds = self.run.facts.get("folds")
+        of_one = isinstance(folds, int) and folds > 1
+        said = f"; of the first of {folds} folds' networks, where the answer is that of all"
+        return method(self.loaded[0]) + said * of_one
 
     @cached_property
     def loaded(self) -> tuple[nn.Module, Preprocessor]:

@@ -117,16 +117,12 @@ def test_classes_are_called_as_the_run_calls_them(made, tmp_path):
     assert not any("low bone mass" in x or "normal" in x for x in said)
 
 
-def test_a_cross_validated_run_is_looked_at_through_its_first_fold(made, tmp_path):
-    """Its own folder has no weights; those of the folds lie behind links."""
-    fold = shutil.copytree(made / "image", tmp_path / "fold-0" / "image").parent
-    run = shutil.copytree(made, tmp_path / "run", ignore=shutil.ignore_patterns("image", "report"))
-    (run / "folds").mkdir()
-    (run / "folds" / "0").symlink_to("../../fold-0")
-    assert Eyes.of(run, None).weights.resolve() == fold / "image" / "weights"
-    assert Eyes.of(run, None).method.endswith("; of the first fold's network")
-    assert not Eyes.of(made, None).method.endswith("; of the first fold's network")
-    assert [p.png for p in panels(run, per_group=1)] == [p.png for p in panels(made, per_group=1)]
+def test_of_a_cross_validated_run_it_is_said_whose_network_is_looked_through(made, tmp_path):
+    run = shutil.copytree(made, tmp_path / "run", ignore=shutil.ignore_patterns("report"))
+    facts = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(facts | {"folds": 5}))
+    assert "; of the first of 5 folds' networks" in attention_of(run, per_answer=1).method
+    assert "folds" not in Eyes.of(made, None).method
 
 
 def test_without_a_threshold_no_answer_is_explained(made, tmp_path):

@@ -54,11 +54,11 @@ def predictions(run: Run) -> None:
     """
     config, world = run.config, run.world
     models = config.models
-    weights = world.on_main(lambda: _weights(run.folder, models))
+    weights = world.on_main(lambda: weights_said(run.folder, models))
     for wanted, data in [(c, _of_place(run, c)) for c in cohorts(config)]:
         cohort = wanted.of(data.manifest.name)
         path = run.folder / "cohorts" / cohort / "predictions.parquet"
-        if world.on_main(lambda p=path: _made_with(p) == weights):
+        if world.on_main(lambda p=path: made_with(p) == weights):
             continue
         run.breathe()
         frames = [_of(run, model, cohort, data) for model in models]
@@ -125,7 +125,7 @@ def _scores(path: Path, config: Config) -> dict[str, float | None]:
     }
 
 
-def _weights(folder: Path, models: Sequence[str]) -> bytes:
+def weights_said(folder: Path, models: Sequence[str]) -> bytes:
     """SHA-256 of all that decides what each model says, as JSON: its weights' among it."""
     said = {}
     for name in models:
@@ -141,8 +141,8 @@ def _weights(folder: Path, models: Sequence[str]) -> bytes:
     return json.dumps(said).encode()
 
 
-def _made_with(path: Path) -> bytes | None:
-    """`_weights` of the predictions that are there; None where there are none to be read."""
+def made_with(path: Path) -> bytes | None:
+    """`weights_said` of the predictions that are there; None where there are none to be read."""
     try:
         return (pq.read_schema(path).metadata or {}).get(MADE_WITH)
     except (OSError, pa.ArrowException):

@@ -69,9 +69,10 @@ def once(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def done(tiny, once) -> Plan:
+def done(tiny, packs, once) -> Plan:
     """Three folds done, in this process, and the whole: the first who asks waits for it."""
-    plan = Plan.of(tiny(*SMALL, "data.folds=3", f"paths.runs={once}"))
+    unlabelled = f"paths.unlabelled=[{packs['public']}]"
+    plan = Plan.of(tiny(*SMALL, "data.folds=3", f"paths.runs={once}", unlabelled))
     for fold in plan.folds:
         do(fold.config)
     plan.folder.mkdir(exist_ok=True)
@@ -114,7 +115,7 @@ def invoke(config: Config, folds: int, *more: str):
 
 
 def test_what_the_folds_say_together_is_their_mean(done):
-    names = ("here-tune", "here-test", "there-external")
+    names = ("here-tune", "here-test", "there-external", "open-public")
     whole = {name: table(done.folder, name) for name in (*names, "here-train")}
     for name in names:
         each = [table(f.folder, name).set_index(["model", "key"]) for f in done.folds]
@@ -124,7 +125,7 @@ def test_what_the_folds_say_together_is_their_mean(done):
             mean = sum(e.loc[row, "probability"] for e in each) / 3
             assert ours.loc[row, "probability"] == pytest.approx(mean, abs=1e-15)
             assert ours.loc[row, "logit"] == pytest.approx(logit(mean), rel=1e-9)
-            assert ours.loc[row, "label"] == each[1].loc[row, "label"]
+            assert pd.isna(ours.loc[row, "label"]) == (name == "open-public")
         assert set(ours["cohort"]) == {name}
     for model in MODELS:
         mine = of(whole["here-train"], model)
@@ -151,7 +152,9 @@ def test_a_row_out_of_fold_is_of_the_model_that_never_saw_its_patient(done):
 
 def test_it_looks_like_a_run(done):
     run = Run.at(done.folder)
-    assert set(run.cohorts) == {"here-train", "here-tune", "here-test", "there-external"}
+    assert set(run.cohorts) == {
+        *("here-train", "here-tune", "here-test", "there-external", "open-public")
+    }
     assert all(len(run.predictions(c)) for c in run.cohorts)
     assert complete(done.folder)
     assert [p.problem for p in run.packs] == [None] * len(run.packs)
@@ -254,6 +257,19 @@ def test_a_fold_that_is_another_run_is_refused(copied):
     shutil.rmtree(folder / "student" / "weights")
     with pytest.raises(ValueError, match="not usable weights"):
         make(copied)
+
+
+def test_the_probabilities_of_three_classes_still_sum_to_one(done):
+    rng, columns = np.random.default_rng(0), ["p_normal", "p_low_bone_mass", "p_osteoporosis"]
+    frames = []
+    for fold in done.folds:
+        frame = table(fold.folder, "here-test")
+        p = rng.dirichlet([1, 1, 1], len(frame))
+        frames.append(frame.assign(**dict(zip(columns, p.T, strict=True)), probability=1 - p[:, 0]))
+    ours = mean_of(frames)
+    assert np.allclose(ours[columns].sum(axis=1), 1)
+    assert np.allclose(ours["probability"], 1 - ours["p_normal"])
+    assert ours["risk_1y"].isna().to_numpy().all()
 
 
 def test_folds_that_know_other_facts_are_no_mean(done):

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from data_sharding.reader import ShardDataset
 from training.cohorts import HELD_OUT
 from training.config import Config
 from training.crossvalidate.plan import Fold, Plan
 from training.folder import read_facts
-from training.predictions import MADE_WITH, _weights
+from training.predictions import made_with, weights_said
 from training.samples import folds_of, learnt_from
 
 FIX = "remove {} and give the same command again"
@@ -35,9 +34,9 @@ def check_run(fold: Fold) -> None:
     told = Config.from_yaml(fold.folder / "config.yaml")
     if told.decided() != fold.config.decided():
         raise ValueError(f"{fold.folder}/config.yaml: edited, its name says other settings; {fix}")
-    made_with = _weights(fold.folder, fold.config.models)
+    said = weights_said(fold.folder, fold.config.models)
     for path in sorted(fold.folder.glob("cohorts/*/predictions.parquet")):
-        if (pq.read_schema(path).metadata or {}).get(MADE_WITH) != made_with:
+        if made_with(path) != said:
             raise ValueError(f"{path}: not made by this fold's weights; {fix}")
 
 

@@ -270,8 +270,8 @@ def check_predictions(frame: pd.DataFrame, where: str = "predictions") -> pd.Dat
     """Return `frame` with the contract's columns and dtypes, sorted by (model, key).
 
     Raises:
-        ValueError: a column is missing or of another kind, a probability is not in [0, 1], or a
-            (model, key) repeats.
+        ValueError: a column is missing or of another kind, a row says not of whom it is, a
+            probability is not in [0, 1], or a (model, key) repeats.
     """
     missing = [c for c in PREDICTION_COLUMNS if c not in frame]
     if missing:
@@ -285,6 +285,9 @@ def check_predictions(frame: pd.DataFrame, where: str = "predictions") -> pd.Dat
         except (TypeError, ValueError) as e:
             raise ValueError(f"{where}: column {name} must hold {_MUST_HOLD[kind]}: {e}") from e
     frame = pd.DataFrame(typed, frame.index)
+    for name in ("model", "cohort", "key", "patient"):
+        if missing_rows := int(frame[name].isna().sum()):
+            raise ValueError(f"{where}: column {name} may not be empty, as in {missing_rows} rows")
     bad = ~frame["probability"].between(0, 1)
     if bad.any():
         keys = ", ".join(frame.loc[bad, "key"].head(3))

@@ -16,7 +16,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -32,6 +32,7 @@ from training.compute import Compute, Track
 from training.exclusions import refuse, refuse_beside
 from training.grid import GRID, Grid
 from training.section import Section
+from training.stage import Fracture, Pseudo, Stage, Student
 from training.target import TARGETS, Target
 
 
@@ -117,109 +118,6 @@ class Input(Section):
     per_image: bool = Field(
         default=False,
         description="each picture by its own percentiles, mean and deviation (Li et al. 2026)",
-    )
-
-
-class Stage(Section):
-    """One training: teacher, student, or the one model of a picture."""
-
-    epochs: int = Field(ge=1)
-    batch: int = Field(ge=1, description="global batch size, all ranks together")
-    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="sgd: with momentum .9")
-    lr: float = Field(gt=0)
-    weight_decay: float = Field(default=0.05, ge=0)
-    warmup_epochs: float = Field(default=5, ge=0)
-    clip: float = Field(default=1.0, gt=0, description="maximal gradient norm")
-    ema: float = Field(
-        default=0.999, ge=0, lt=1, description="decay of the weights' average; 0 is off"
-    )
-    augment: Literal["none", "weak", "strong", "li"] = "weak"
-    select: Literal["last", "best"] = Field(
-        default="best", description="best: by AUROC on the tune split"
-    )
-
-    #: By what an epoch is the best, among what validation records.
-    MEASURE: ClassVar[str] = "tune/auroc"
-
-
-class Fracture(Stage):
-    """A survival model, instead of teacher and student: Cox's loss on fractures and follow-up."""
-
-    MEASURE: ClassVar[str] = "tune/c"
-    batch: int = Field(
-        ge=2, description="global batch size: a patient alone is compared with nobody"
-    )
-    select: Literal["last", "best"] = Field(
-        default="best", description="best: by Harrell's C on the tune split"
-    )
-    horizon_days: int = Field(
-        default=1825, ge=1, description="`probability` in predictions is of a fracture within it"
-    )
-    ties: Literal["efron", "breslow"] = Field(
-        default="efron", description="how fractures on one day share their risk set"
-    )
-
-
-class Student(Stage):
-    """The student: cross-entropy on labels and proxy labels, KL to the frozen teacher."""
-
-    augment: Literal["none", "weak", "strong"] = "strong"
-    temperature: float = Field(default=4.0, gt=0)
-    alpha: float = Field(
-        default=0.5, ge=0, le=1, description="share of the KL term; 0 is no distillation"
-    )
-    proxy_share: float = Field(
-        default=0.25, ge=0, lt=1, description="share of each global batch that is proxy-labelled"
-    )
-    teacher: Literal["frozen", "ema"] = Field(
-        default="frozen",
-        description="frozen: this run's teacher; ema: the student's own average (mean teacher)",
-    )
-    teachers: tuple[Path, ...] = Field(
-        default=(), description="weights folders of earlier runs that teach along (an ensemble)"
-    )
-    teacher_logits: Literal["cached", "online"] = Field(
-        default="cached", description="what the frozen teachers say: once beforehand, or each step"
-    )
-    features: float = Field(
-        default=0.0, ge=0, description="weight of matching the teacher's last feature map"
-    )
-
-    @field_validator("teachers")
-    @classmethod
-    def _absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
-        return tuple(p.absolute() for p in value)
-
-
-class Pseudo(Section):
-    """Class thresholds for proxy labels, on calibrated probabilities (OsPenScreen, Methods).
-
-    Thresholds are given, or chosen on the tune split so that the precision of a class is at least a
-    target, with confidence (Clopper-Pearson).
-    """
-
-    enabled: bool = True
-    p_normal: float = Field(
-        default=0.99, gt=0.5, le=1, description="not used where target_precision_normal is set"
-    )
-    p_lbm: float = Field(
-        default=0.75, gt=0.5, le=1, description="not used where target_precision_lbm is set"
-    )
-    target_precision_normal: float | None = Field(
-        default=None, gt=0.5, lt=1, description="chooses the threshold, instead of p_normal"
-    )
-    target_precision_lbm: float | None = Field(
-        default=None, gt=0.5, lt=1, description="chooses the threshold, instead of p_lbm"
-    )
-    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of the precision's bound")
-    public_prevalence: float | None = Field(
-        default=None,
-        gt=0,
-        lt=1,
-        description="share of low bone mass there, if known: precision depends on it",
-    )
-    rounds: int = Field(
-        default=1, ge=1, description="noisy student: each round's student labels for the next"
     )
 
 

@@ -126,8 +126,13 @@ def li2026() -> Config:
         input=Input(size=1536, per_image=True),
         target="osteoporosis",
         image=Stage(
-            **{"epochs": 100, "batch": 8, "optimizer": "sgd", "lr": 1e-4, "weight_decay": 1e-4},
-            **{"ema": 0, "augment": "li"},
+            epochs=100,
+            batch=8,
+            optimizer="sgd",
+            lr=1e-4,
+            weight_decay=1e-4,
+            ema=0,
+            augment="li",
         ),
         compute=Compute(workers=1, use_gpu=True, cpus_per_worker=8, loader_workers=7),
     )
@@ -146,7 +151,15 @@ def li2026_smoke() -> Config:
         model=Model(name=GRID, pretrained="none", grid=grid),
         input=Input(size=192, per_image=True),
         target="osteoporosis",
-        image=Stage(epochs=12, batch=32, lr=1e-3, warmup_epochs=1, ema=0.98, select="last"),
+        image=Stage(
+            epochs=12,
+            batch=32,
+            lr=1e-3,
+            warmup_epochs=1,
+            ema=0.98,
+            augment="li",
+            select="last",
+        ),
         compute=Compute(workers=2),
     )
 
@@ -177,8 +190,13 @@ def osteoporosis_smoke() -> Config:
         input=Input(size=128),
         target="osteoporosis",
         image=Stage(
-            **{"epochs": 24, "batch": 32, "lr": 3e-3, "warmup_epochs": 1, "ema": 0.98},
-            **{"augment": "strong", "select": "last"},
+            epochs=24,
+            batch=32,
+            lr=3e-3,
+            warmup_epochs=1,
+            ema=0.98,
+            augment="strong",
+            select="last",
         ),
         compute=Compute(workers=2),
     )
@@ -201,7 +219,7 @@ def three_classes_smoke() -> Config:
 
 
 def _of_three(config: Config, name: str) -> Config:
-    return Config(**dict(config) | {"recipe": name, "target": "three classes"})
+    return Config.model_validate(dict(config) | {"recipe": name, "target": "three classes"})
 
 
 RECIPES: dict[str, Callable[[], Config]] = {

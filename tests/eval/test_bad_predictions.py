@@ -52,6 +52,10 @@ BROKEN = {
         "labels must be 0, 1 (positive) or empty",
     ),
     "no patient": (lambda f: f.assign(patient=pd.NA), "may not be empty"),
+    "a patient without a name": (
+        lambda f: f.assign(patient=f["patient"].where(f.index > 0)),
+        "column patient may not be empty, as in 1 rows",
+    ),
     "two thresholds": (
         lambda f: f.assign(threshold=np.linspace(0.1, 0.9, len(f))),
         "40 thresholds; a model has one",

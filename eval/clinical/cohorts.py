@@ -60,6 +60,11 @@ def read_cohort(run: Run, name: str, image: str) -> Cohort:
     return Cohort(name, rows, probability, emptied)
 
 
+def labelled(run: Run, name: str) -> bool:
+    """Whether some picture of the cohort has a DXA label."""
+    return bool(run.predictions(name)["label"].notna().any())
+
+
 def refuse_patients(cohorts: Mapping[str, Cohort], seen: frozenset[str], what: str) -> None:
     """Stop where a cohort has one of the patients `seen`, who are in `what`.
 

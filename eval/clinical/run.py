@@ -15,7 +15,8 @@ learnt from:
   the image's score a little, and the combined model trusts it by as much.)
 
 Thresholds are Youden's on those rows (training or tuning, out of fold), and frozen. OST's two
-numbers are fitted to the training rows and not cross-fitted: its ranking has none.
+numbers are fitted to the training rows and not cross-fitted: its ranking has none. A cohort without
+any label, such as a public archive, is not predicted: children and unknown units are not met there.
 
 Written: ``RUN/clinical/{clinical,combined}/`` (models), ``RUN/clinical/summary.json``, and
 ``RUN/cohorts/<cohort>/clinical.parquet`` in the shape of predictions.parquet, with the models
@@ -34,7 +35,14 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from data_sharding.schema import canonical_json, write_atomic
-from eval.clinical.cohorts import Cohort, chosen_image, read_cohort, refuse_patients
+from eval.clinical.beside import FILE
+from eval.clinical.cohorts import (
+    Cohort,
+    chosen_image,
+    labelled,
+    read_cohort,
+    refuse_patients,
+)
 from eval.clinical.combined import OutOfSample, combined_out_of_fold, fit_combined, with_score
 from eval.clinical.crossfit import out_of_fold
 from eval.clinical.features import CLINICAL, IMAGE, blank_implausible
@@ -131,7 +139,8 @@ def clinical_of(
             "predict it first"
         )
     chosen = chosen_image(run, own, image)
-    cohorts = {name: read_cohort(run, name, chosen) for name in run.cohorts}
+    unlabelled = [name for name in run.cohorts if name != own and not labelled(run, name)]
+    cohorts = {n: read_cohort(run, n, chosen) for n in run.cohorts if n not in unlabelled}
     others = {n: c for n, c in cohorts.items() if n != own}
     strangers = others if folds else cohorts
     refuse_patients(strangers, train.patients, "the clinical model's training split")
@@ -154,16 +163,18 @@ def clinical_of(
         ost=None if isinstance(models.ost, str) else models.ost.facts,
         thresholds=thresholds,
         skipped=models.skipped,
+        unlabelled=tuple(unlabelled),
         cohorts={n: summed(run, c, margins[n], models.trees) for n, c in cohorts.items()},
     )
     _save(run, models.trees, summary)
+    for name in unlabelled:  # of an earlier time, when there was a label
+        run.cohort(name, FILE).unlink(missing_ok=True)
     return [write_cohort(run, c, margins[n], thresholds) for n, c in cohorts.items()]
 
 
 def _refuse_unlabelled(run: Run) -> None:
     """Refuse a run, such as of recipe fracture, in which there is no label to be judged by."""
-    cohorts = run.cohorts
-    if cohorts and all(run.predictions(c)["label"].isna().all() for c in cohorts):
+    if run.cohorts and not any(labelled(run, c) for c in run.cohorts):
         raise ValueError(
             f"{run.folder}: no prediction has a DXA label, which clinical models are judged by; "
             "give a run whose cohorts have labels"

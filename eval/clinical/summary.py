@@ -87,4 +87,5 @@ class Summary(Strict):
     ost: OstLine | None
     thresholds: dict[ModelName, float | None]
     skipped: dict[ModelName, str]
+    unlabelled: tuple[str, ...] = Field(default=(), description="cohorts that are not predicted")
     cohorts: dict[str, CohortSummary]

@@ -86,11 +86,12 @@ def directions(monotone: dict[str, int]) -> str:
 
 
 def _stale(run: Run, summary: Summary) -> bool:
+    """Whether it is about other cohorts than the run's, or about other predictions of them."""
+    if set(run.cohorts) != {*summary.cohorts, *summary.unlabelled}:
+        return True
     return any(
-        name not in summary.cohorts
-        or summary.cohorts[name].predictions_sha256
-        != sha256_file(run.cohort(name, "predictions.parquet"))
-        for name in run.cohorts
+        c.predictions_sha256 != sha256_file(run.cohort(name, "predictions.parquet"))
+        for name, c in summary.cohorts.items()
     )
 
 

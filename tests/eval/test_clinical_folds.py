@@ -15,10 +15,12 @@ from eval.clinical.foldproof import fold_proof
 from eval.clinical.model import fit_clinical, load
 from eval.clinical.split import training_rows
 from eval.clinical.summary import Summary
+from eval.reporting.clinical import clinical
 from eval.runs import Run
 from eval.thresholds import youden_threshold
 from tests.eval.clinical_cases import made
 from tests.eval.clinical_folds import MODEL, build_folds
+from tests.eval.test_clinical_run import cohort, write
 
 
 def people(name, n, seed, repeats=1):
@@ -198,6 +200,19 @@ def test_missing_values_are_predicted_with_and_reported_by_cohort_and_variable(t
     parts_of = found.cohorts["asan-train"].models["clinical"].parts
     assert parts_of["height_cm"][-1].label == "unknown"
     assert parts_of["height_cm"][-1].rows == 81
+
+
+def test_a_public_archive_without_labels_and_with_children_is_left_out_and_said_to_be(tmp_path):
+    run = tmp_path / "run"
+    build_folds(run, PARTS)
+    children = people("nih", 40, 9).assign(label=pd.NA, age=7.0, height_cm=np.nan)
+    write(run, cohort(children, "nih-public", (MODEL,)), "nih-public")
+    assert "nih-public" not in {p.parent.name for p in clinical_of(run)}
+    assert summary(run).unlabelled == ("nih-public",)
+    found = clinical(Run.at(run), [])
+    assert found.why == ""
+    write(run, cohort(children, "cxr-public", (MODEL,)), "cxr-public")
+    assert "made beside other predictions" in clinical(Run.at(run), []).why
 
 
 CLASSES3 = ("normal", "low bone mass", "osteoporosis")

@@ -415,10 +415,10 @@ def test_stopped_and_killed_the_same_command_goes_on(tiny, tmp_path):
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_on_a_cluster_folds_run_side_by_side_and_say_the_same(nodes, tiny, tmp_path):
     """Two nodes of one CPU each: a fold on each, and no place for a fold of two workers."""
-    small = ("pseudo.enabled=false", "student.epochs=1", "teacher.epochs=60", "data.folds=2")
+    small = ("pseudo.enabled=false", "student.epochs=1", "teacher.epochs=40", "data.folds=2")
     config = tiny(*small, f"paths.runs={tmp_path / 'ray'}", "compute.launcher=ray")
     plan = Plan.of(config)
     driver = folds_at_work(config, 2, env=nodes.environment)
@@ -433,13 +433,13 @@ def test_on_a_cluster_folds_run_side_by_side_and_say_the_same(nodes, tiny, tmp_p
     driver = folds_at_work(config, 2, env=nodes.environment)
     try:
         both = [fold.folder for fold in plan.folds]
-        wait_for(lambda: all(0 < epochs_of(f) < 60 for f in both) or driver.poll() is not None, 120)
+        wait_for(lambda: all(0 < epochs_of(f) < 40 for f in both) or driver.poll() is not None, 120)
         assert driver.poll() is None, "one after the other"
     finally:
         said = finish(driver)
     assert driver.returncode == 0, said
-    assert "fold 0: teacher: 60 epochs" in said
-    assert "fold 1: teacher: 60 epochs" in said
+    assert "fold 0: teacher: 40 epochs" in said
+    assert "fold 1: teacher: 40 epochs" in said
     assert not (plan.folder / "ray").exists()
 
     calm = Plan.of(tiny(*small, f"paths.runs={tmp_path / 'calm'}"))

@@ -90,6 +90,8 @@ def _do(plan: Plan, left: list[Fold], stop: Stop) -> None:
     n = len(plan.folds)
     say(f"{n} folds: {n - len(left)} complete, {len(left)} to do in {plan.folder}")
     ray = plan.config.compute.launcher == "ray"
+    if ray and plan.config.compute.min_workers:
+        say("warning: compute.min_workers has no say: a fold has compute.workers, on one node")
     with _crew(plan, stop) as crew:
         failed = _follow(plan, [_job(plan, fold, ray) for fold in left], crew, stop)
     if failed:

@@ -78,7 +78,8 @@ def _draw(eyes: Eyes, chosen: list[Chosen]) -> list[Panel]:
         caption = choice.caption if seen.positive[0] else f"{choice.caption}; no positive evidence"
         png = panel_png(shown(pixels), seen.cam[0], None if seen.tiles is None else seen.tiles[0])
         name = learnt.of_answer(choice.target)
-        made.append(Panel(choice.where, choice.group, name, caption, f"{number:02d}.png", png))
+        file, tiles = f"{number:02d}.png", seen.tiles is not None
+        made.append(Panel(choice.where, choice.group, name, caption, file, png, tiles))
     return made
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: The name of this way of drawing: pictures drawn in another are made again.
-OVERLAY = "overlay/3"
+OVERLAY = "overlay/4"
 #: Pixels of a picture's longer side, and of the white between the two.
 SIDE, GAP = 256, 6
 #: Share of colour where the map is strongest; the picture stays visible under it.

@@ -15,7 +15,8 @@ from data_sharding.schema import write_atomic
 class Panel:
     """A PNG of the picture beside its heat map, which explains class `name`, the model's answer.
 
-    `where` is the cohort and `group` why it was chosen; together they are the `heading`.
+    `where` is the cohort and `group` why it was chosen; together they are the `heading`. `tiles`: a
+    third picture shows how much each tile counts.
     """
 
     where: str
@@ -24,6 +25,7 @@ class Panel:
     caption: str
     file: str
     png: bytes
+    tiles: bool = False
 
     @property
     def heading(self) -> str:

@@ -23,7 +23,7 @@ QUALITY = 88
 @dataclass(frozen=True)
 class Pictures:
     """Groups of (address, caption) by heading, attention, and what is known of unlabelled pictures;
-    `why`, `no_attention` and `no_quality` say why not.
+    `why`, `no_attention` and `no_quality` say why not. `tiles`: a third picture is beside each.
 
     Pictures are chosen by rule (`pictures.chosen`): surest right answers, worst wrong ones.
     """
@@ -34,6 +34,7 @@ class Pictures:
     no_attention: str = ""
     quality: tuple[Quality, ...] = ()
     no_quality: str = ""
+    tiles: bool = False
 
 
 def pictures(run: Run, world: Path | None = None) -> Pictures:
@@ -50,7 +51,8 @@ def pictures(run: Run, world: Path | None = None) -> Pictures:
         groups.setdefault(panel.heading, []).append((_address(panel.png), panel.caption))
     said, no_quality = _tried(run, lambda: explain.quality_of(run.folder))
     why = why or "no picture qualified"
-    return Pictures(groups, why, seen, no_attention, said or (), no_quality)
+    tiles = any(panel.tiles for panel in made or [])
+    return Pictures(groups, why, seen, no_attention, said or (), no_quality, tiles)
 
 
 def _address(png: bytes) -> str:

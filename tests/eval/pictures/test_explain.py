@@ -157,6 +157,7 @@ def test_without_a_student_the_teacher_is_explained(trained, tmp_path):
 def test_the_report_shows_them(trained):
     page = write_report(trained).read_text()
     assert 'id="pictures"' in page
+    assert '<div class="cams">' in page
     images = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
     assert len(images) == len(panels(trained))
     picture = cv2.imdecode(np.frombuffer(base64.b64decode(images[0]), np.uint8), 1)

@@ -104,6 +104,8 @@ def test_the_page_has_both_maps_and_the_measured_shares(made, world):
     assert f"{PUBLIC}: {HIGHEST}" in page
     assert "each tile&#39;s token" in page or "each tile's token" in page
     assert f"{PUBLIC}, answered low bone mass" in page
+    assert "On the right of each, how much every tile counts" in page
+    assert '<div class="cams three">' in page
     assert write_report(made, world=world / "world" / "world.json").read_text() == page
 
 

@@ -68,8 +68,12 @@ class Pen:
 
 
 def pen(model: str, models: Sequence[str]) -> Pen:
-    """Student and teacher keep theirs in every figure; no two of the first 25 models are alike."""
+    """Student and teacher keep theirs in every figure; no two of the first 25 models are alike.
+
+    Of a run that has neither, the first two of its models have theirs.
+    """
     known = ["student", "teacher"]
+    known = known if {*known} & {*models, model} else []
     order = known + [m for m in models if m not in known]
     i = order.index(model)
     turn = i // len(COLOURS)

@@ -148,3 +148,11 @@ def test_the_numbers_at_risk_are_those_at_whole_years():
     for year in (0, 365, 730):
         k = int(np.argmin(np.abs(np.array(days) - year)))
         assert f">{500 - k}<" in drawn
+
+
+def test_a_run_without_student_and_teacher_begins_with_their_pens():
+    models = ["image", "clinical", "combined", "OST"]
+    both = [pen(m, ["student", "teacher"]) for m in ("student", "teacher")]
+    assert [pen(m, models) for m in models[:2]] == both
+    assert len({pen(m, models) for m in models}) == 4
+    assert pen("image", ["teacher", "image"]) not in both

@@ -152,7 +152,7 @@ def test_the_numbers_at_risk_are_those_at_whole_years():
 
 def test_a_run_without_student_and_teacher_begins_with_their_pens():
     models = ["image", "clinical", "combined", "OST"]
-    both = [pen(m, ["student", "teacher"]) for m in ("student", "teacher")]
-    assert [pen(m, models) for m in models[:2]] == both
-    assert len({pen(m, models) for m in models}) == 4
-    assert pen("image", ["teacher", "image"]) not in both
+    both = [plots.pen(m, ["student", "teacher"]) for m in ("student", "teacher")]
+    assert [plots.pen(m, models) for m in models[:2]] == both
+    assert len({plots.pen(m, models) for m in models}) == 4
+    assert plots.pen("image", ["teacher", "image"]) not in both

@@ -62,7 +62,7 @@ demo-li2026: setup
 	$(PY) -m data_sharding pack $(LI)/world/north $(li)/north --role external --against $(li)/asan $(as) $(key) $(fresh)
 	$(PY) -m data_sharding pack $(LI)/world/south $(li)/south --role external --against $(li)/asan $(as) $(key) $(fresh)
 	$(PY) -m data_sharding pack $(PUBLIC) $(li)/$(public) --role public --pixels cxr16/1 --size 192 --against $(li)/asan $(key) $(fresh)
-	$(PY) -m training li2026:smoke --folds 5 "paths.external=[$(li)/north,$(li)/south]" "paths.unlabelled=[$(li)/$(public)]" $(fresh)
+	$(PY) -m training li2026:smoke --folds 5 compute.workers=1 "paths.external=[$(li)/north,$(li)/south]" "paths.unlabelled=[$(li)/$(public)]" $(fresh)
 	$(PY) -m eval clinical $(LI)/runs/latest
 	$(PY) -m eval report $(LI)/runs/latest --ceiling $(LI)/world/world.json
 

@@ -41,7 +41,7 @@ def predict(
     for ids in order.sequential(len(data), batch, world.rank, world.size):
         watchdog.feed()
         images = np.stack([preprocessor.resize(data.image(max(int(i), 0))) for i in ids])
-        z_BC = model(preprocessor.normalise(images).to(world.device)).float()
+        z_BC = model(preprocessor.normalise(torch.from_numpy(images).to(world.device))).float()
         logits.append(z_BC.double())
         rows.append(torch.from_numpy(np.asarray(ids, np.int64)))
     model.train(was_training)

@@ -46,6 +46,11 @@ class Learnt:
         return "normal" if self.positive in LEAVES_NORMAL else f"without {self.positive}"
 
     @property
+    def graded(self) -> bool:
+        """Whether mild, moderate and advanced grade it: of osteoporosis all three are without."""
+        return self.positive in LEAVES_NORMAL
+
+    @property
     def others(self) -> str:
         """Those people: ``the normal``, ``those without osteoporosis``."""
         return "the normal" if self.positive in LEAVES_NORMAL else f"those without {self.positive}"

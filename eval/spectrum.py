@@ -19,8 +19,8 @@ class Spectrum(Strict):
     """Shares of the patients with a reference label, with intervals.
 
     - prevalence: of positive labels.
-    - severities: mild, moderate, advanced -> share of those with a positive label; empty where the
-      cohort states none.
+    - severities: mild, moderate, advanced -> share of those with a positive label and one of these
+      (osteoporosis is beyond them); empty where the cohort states none.
     - women: share of those whose sex is known.
     - aged_65: share of those whose age is known.
     """

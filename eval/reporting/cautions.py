@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from eval.cohort import Metrics, ModelMetrics
 from eval.estimate import Estimate
-from eval.learnt import DEFAULT, Learnt
+from eval.learnt import DEFAULT, POSITIVE, Learnt
 from eval.reporting.groups import small
 from eval.reporting.prevalence import Reweighted
 from eval.reporting.text import p_value
@@ -100,7 +100,7 @@ def _against(metrics: Metrics, internal: Metrics, learnt: Learnt) -> list[str]:
     ]  # fmt: skip
     mix = sorted(set(here.severities) & set(there.severities))
     pairs += [
-        (f"{s} cases among those with {learnt.positive}", here.severities[s], there.severities[s],
+        (f"{s} cases among those with {POSITIVE}", here.severities[s], there.severities[s],
          "Sensitivity follows severity.")
         for s in mix
     ]  # fmt: skip

@@ -20,6 +20,8 @@ SEXES = {"F": "women", "M": "men"}
 #: Name -> lowest kg/m2 of the band; it ends where the next begins.
 BMI_BANDS = {"<18.5": 0.0, "18.5-24.9": 18.5, "25.0-29.9": 25.0, "≥30.0": 30.0}
 UNKNOWN = "unknown"
+#: Level of severity where the category says so; it has no grade.
+OSTEOPOROSIS = "osteoporosis"
 #: So many sites or vendors are told apart; the smallest of more are one level.
 MOST = 20
 
@@ -54,12 +56,15 @@ class Levels:
 
 def levels(frame: Frame) -> tuple[Levels, ...]:
     """All characteristics of the rows [n] of a checked predictions frame."""
-    severity = frame["severity"].astype(object)
+    severity = frame["severity"].astype(object).where(frame["severity"].isin(SEVERITIES))
+    if "category" in frame:  # beyond the last grade, and not unknown
+        sick = (frame["category"] == 2).fillna(False).astype(bool)
+        severity = severity.mask(severity.isna() & sick, OSTEOPOROSIS)
     return (
         _expected("sex", frame["sex"].map(SEXES), tuple(SEXES.values())),
         _expected("age", age_band(frame["age"]), tuple(AGE_BANDS)),
         _expected("BMI", bmi_band(bmi(frame)), tuple(BMI_BANDS)),
-        _expected("severity", severity.where(severity.isin(SEVERITIES)), SEVERITIES),
+        _expected("severity", severity, SEVERITIES),
         _found("site", frame["source"]),
         _found("vendor", frame["vendor"]),
     )
@@ -93,8 +98,10 @@ def bmi_band(values: Column) -> Column:
 def _expected(name: str, column: Column, expected: tuple[str, ...]) -> Levels:
     """A characteristic whose levels are known beforehand, and what else there is."""
     of = column.astype(object).where(column.notna(), UNKNOWN)
-    young, unknown = ([x] if (of == x).any() else [] for x in ("under 50", UNKNOWN))
-    return Levels(name, of, (*young, *expected, *unknown))
+    young, sick, unknown = (
+        [x] if (of == x).any() else [] for x in ("under 50", OSTEOPOROSIS, UNKNOWN)
+    )
+    return Levels(name, of, (*young, *expected, *sick, *unknown))
 
 
 def _found(name: str, column: Column) -> Levels:

@@ -16,7 +16,8 @@ from eval.subgroups.suppression import hidden
 
 
 def by_severity(split: Levels, cases: Cases, rule: Rule) -> tuple[SeverityBand, ...]:
-    """Normal, mild, moderate, advanced; empty where the cohort states no severity at all.
+    """Normal, mild, moderate, advanced; empty where the cohort states no severity at all, or where
+    the label is of something else: of osteoporosis all four are negative, and right is not flagged.
 
     Args:
         split: the severities of the rows of `cases`.
@@ -26,6 +27,9 @@ def by_severity(split: Levels, cases: Cases, rule: Rule) -> tuple[SeverityBand, 
     if not split.known:
         return ()
     severity = split.of.to_numpy()
+    graded = np.isin(severity.astype(str), SEVERITIES[1:])
+    if graded.any() and not cases.label[graded].any():
+        return ()
     sizes = {s: distinct(cases.patient[severity == s]) for s in split.names}
     away: Collection[str] = hidden(sizes, rule.least, rule.kept_back.get(split.name, ()))
     return tuple(

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from eval.checklists.answers.method import model
+from eval.checklists.evidence import Evidence
 from eval.learnt import Learnt
 from eval.modelcard import card
 from eval.report import write_report
@@ -52,3 +54,23 @@ def test_a_run_that_learnt_osteoporosis_is_not_said_to_find_low_bone_mass(run):
     text = card(Run.at(run), []).markdown()
     assert "a probability of osteoporosis" in text
     assert "1 osteoporosis" in text
+
+
+def test_severity_grades_low_bone_mass_and_not_osteoporosis(run):
+    assert "<h3>By severity" in write_report(run, explain=False).read_text()
+    facts = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(facts | {"positive": "osteoporosis"}))
+    assert "<h3>By severity" not in write_report(run, explain=False).read_text()
+
+
+def test_what_a_probability_is_of_is_said_in_the_checklists_too(tmp_path):
+    (tmp_path / "image" / "weights").mkdir(parents=True)
+    (tmp_path / "run.json").write_text(json.dumps({"positive": "osteoporosis"}))
+    for name, value in {
+        "config": {"model": {"name": "grid"}},
+        "preprocessor": {"size": 128},
+    }.items():
+        (tmp_path / "image" / "weights" / f"{name}.json").write_text(json.dumps(value))
+    (tmp_path / "image" / "weights" / "model.safetensors").write_bytes(b"weights")
+    text = model(Evidence(Run.at(tmp_path)))
+    assert "the probability of 'osteoporosis' against 'no osteoporosis'" in text

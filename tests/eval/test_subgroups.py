@@ -167,3 +167,24 @@ def test_a_group_with_several_pictures_of_a_patient_counts_patients(make_cohort)
     keep = made[~women | made["patient"].isin(made[women]["patient"].unique()[:3])]
     found = evaluate_cohort(keep, "here", QUICK).models[0]
     assert group(found, "sex", "women").suppressed  # 12 pictures of 3 patients
+
+
+def test_severity_is_no_grade_of_osteoporosis_and_osteoporosis_no_unknown_severity(frame):
+    """Whose label is osteoporosis: mild to advanced are all negative, and right is not flagged."""
+    rng = np.random.default_rng(4)
+    sick = frame["patient"].isin(rng.choice(frame["patient"].unique(), 60, replace=False))
+    category = np.where(sick, 2, (frame["severity"] != "normal").astype(int))
+    known = frame.assign(
+        category=category, severity=frame["severity"].where(~sick), label=sick.astype(int)
+    )
+    found = evaluate_cohort(known, "here", QUICK)
+    assert found.models[0].severities == ()
+    levels = {s.level for s in found.models[0].subgroups if s.by == "severity"}
+    assert levels == {"normal", "mild", "moderate", "advanced", "osteoporosis"}
+    assert found.baseline.counts("severity")["osteoporosis"] == 60
+    three = evaluate_cohort(known.assign(label=(category > 0).astype(int)), "here", QUICK)
+    bands = {b.level: b for b in three.models[0].severities}
+    assert list(bands) == ["normal", "mild", "moderate", "advanced"]
+    mild = (known["severity"] == "mild") & (known["model"] == three.models[0].model)
+    flagged = known.loc[mild, "probability"] >= known.loc[mild, "threshold"]
+    assert bands["mild"].accuracy.value == pytest.approx(flagged.mean())

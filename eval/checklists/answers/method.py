@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from data_sharding.schema import CLASSES
 from eval.checklists.answers.words import count, joined, number, stated
 from eval.checklists.evidence import Evidence, Missing
 
@@ -26,7 +25,7 @@ def _output(e: Evidence, name: str) -> str:
     if (e.run.folder / name / "weights" / "survival.json").is_file():
         days = number(stated("survival.json", e.weights(name, "survival.json"), "horizon_days"))
         return f"Output of the {name} model: the risk of a first fracture within {days} days"
-    return f"Output: the probability of {CLASSES[1]!r} against {CLASSES[0]!r}"
+    return f"Output: the probability of {e.learnt.positive!r} against {e.learnt.negative!r}"
 
 
 def software(e: Evidence) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -257,13 +257,18 @@ class Config(Section):
             tree["student"].pop("teachers")
         return tree
 
-    def identity(self, manifests: Mapping[str, str]) -> str:
-        """SHA-256 over what decides the result: settings, teachers and manifest hashes, by name."""
+    def identity(self, manifests: Mapping[str, str], predicted: Collection[str] = ()) -> str:
+        """SHA-256 over what decides the result: settings, teachers and manifest hashes, by name.
+
+        `predicted` are the datasets of ``paths.unlabelled``: the same one is learnt from where it
+        is ``paths.public``.
+        """
         tree = self.decided()
         if "student" in tree:
             tree["student"]["teachers"] = [weights_sha256(p) for p in self.student.teachers]
-        text = canonical_json({"config": tree, "manifests": dict(manifests)})
-        return hashlib.sha256(text.encode()).hexdigest()
+        what = {"config": tree, "manifests": dict(manifests)}
+        what |= {"predicted": sorted(predicted)} if predicted else {}
+        return hashlib.sha256(canonical_json(what).encode()).hexdigest()
 
     def to_yaml(self) -> str:
         """The resolved configuration, as ``config.yaml`` holds it."""

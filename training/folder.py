@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -32,6 +32,12 @@ def prepare(config: Config, fresh: bool = False) -> Path:
     """The run's folder, as `held` leaves it."""
     with held(config, fresh) as folder:
         return folder
+
+
+def identity_of(config: Config, packs: Mapping[str, Pack]) -> str:
+    """The run's identity; `packs` are `open_packs`'s."""
+    predicted = [n for n, p in packs.items() if p.place in config.paths.unlabelled]
+    return config.identity({n: p.manifest.hash for n, p in packs.items()}, predicted)
 
 
 def folder_of(config: Config, identity: str, what: str = "") -> Path:
@@ -62,7 +68,7 @@ def held(config: Config, fresh: bool = False) -> Iterator[Path]:
     """
     packs = open_packs(config)
     manifests = {name: p.manifest.hash for name, p in packs.items()}
-    identity = config.identity(manifests)
+    identity = identity_of(config, packs)
     runs, folder = config.paths.runs, folder_of(config, identity)
     news = [] if folder.exists() else _news(config, manifests, stem_of(config))
     try:

@@ -46,6 +46,8 @@ def open_packs(config: Config) -> dict[str, Pack]:
         wanted.append(("public", config.paths.public))
     packs: dict[str, Pack] = {}
     for role, place in wanted:
+        if place in [pack.place for pack in packs.values()]:
+            raise ValueError(f"{place}: named twice in paths; leave out one of them")
         path = open_place(place)[0]
         manifest = Manifest.load(path)
         if manifest.role != role:
@@ -59,6 +61,8 @@ def open_packs(config: Config) -> dict[str, Pack]:
         check_followed({n: p.index for n, p in packs.items()}, config.fracture)
     _check_alike(list(packs.values()), by_label=not config.fracture)
     _check_leaks(packs)
+    if config.data.folds > 1:
+        _check_held_out(packs, config)
     return packs
 
 
@@ -133,3 +137,23 @@ def _check_leaks(packs: dict[str, Pack]) -> None:
             + "\nA model cannot be judged on what it learnt from: take them out of one side, pack "
             "with --against these datasets, or --allow-leaks to have them in the report."
         )
+
+
+def _check_held_out(packs: dict[str, Pack], config: Config) -> None:
+    """Every patient of the train split is judged by the fold that holds them out, so nobody's
+    picture may come back with a proxy label.
+    """
+    train = next(p for p in packs.values() if p.manifest.role == "internal")
+    judged = train.index.loc[train.index["split"].eq("train")]
+    for pack in packs.values():
+        if pack.manifest.role != "public" or pack.place in config.paths.unlabelled:
+            continue
+        same = pack.index["pixels_sha256"].isin(judged["pixels_sha256"]).to_numpy(bool)
+        if train.manifest.key_id and pack.manifest.key_id == train.manifest.key_id:
+            same = same | pack.index["patient"].isin(judged["patient"]).to_numpy(bool)
+        if n := int(same.sum()):
+            key = pack.index["key"].to_numpy(str)[same][0]
+            raise ValueError(
+                f"{pack.path}: {n} pictures, such as {key}, are of patients of the train split, "
+                "whom folds are judged on: take them out, or set pseudo.enabled=false"
+            )

@@ -64,6 +64,16 @@ def test_a_place_for_runs_that_is_none_is_an_error_with_a_fix(tiny, tmp_path):
     assert not list(latest.parent.glob(".latest.*"))
 
 
+def test_what_is_learnt_from_and_what_is_only_predicted_are_two_runs(tiny, packs, tmp_path):
+    other = pack_pictures(tmp_path / "nih", "nih", "public", {"public": 6}, seed=5)
+    a, b = packs["public"], other
+    runs = {
+        prepare(tiny(f"paths.public={learnt or 'null'}", f"paths.unlabelled={predicted}"))
+        for learnt, predicted in [(a, f"[{b}]"), (b, f"[{a}]"), (a, "[]"), (None, f"[{a}]")]
+    }
+    assert len(runs) == 4
+
+
 def test_what_the_file_system_refuses_is_one_line(tiny):
     folder = prepare(tiny())
     (folder / ".lock").unlink()

@@ -69,6 +69,21 @@ def test_a_picture_that_is_learnt_from_and_judged_on_is_a_leak(tiny, tmp_path):
         prepare(tiny(f"paths.external=[{copied}]"))
 
 
+def test_a_dataset_named_twice_is_refused(tiny, packs):
+    with pytest.raises(ValueError, match=r"open: named twice in paths; leave out one"):
+        prepare(tiny(f"paths.unlabelled=[{packs['public']}]"))
+
+
+def test_proxies_of_whom_a_fold_is_judged_on_are_refused(tiny, tmp_path):
+    # the same seed draws the same pictures: the first of `here/train`
+    copied = pack_pictures(tmp_path / "c", "c", "public", {"public": 6}, seed=0)
+    here = f"paths.public={copied}"
+    prepare(tiny(here))
+    with pytest.raises(ValueError, match=r"6 pictures, such as .* are of patients of the train"):
+        prepare(tiny(here, "data.folds=3"))
+    prepare(tiny("data.folds=3", "paths.public=null", f"paths.unlabelled=[{copied}]"))
+
+
 def test_a_name_that_would_leave_the_folder_is_no_name(packs):
     manifest = Manifest.load(packs["internal"]).model_dump()
     with pytest.raises(ValueError, match="name"):

@@ -12,7 +12,7 @@ from typing import Any
 from data_sharding.reader import ShardDataset
 from data_sharding.schema import canonical_json
 from training.config import Config
-from training.folder import complete, folder_of
+from training.folder import complete, folder_of, identity_of
 from training.overrides import override
 from training.packs import open_packs
 from training.recipes import recipe
@@ -53,12 +53,12 @@ class Plan:
         """
         n = config.data.folds
         assert n > 1
-        manifests = {name: p.manifest.hash for name, p in open_packs(config).items()}
+        packs = open_packs(config)
         folds_of(config, ShardDataset(config.paths.internal, "train"))
         folds = []
         for k in range(n):
             its = config.model_copy(update={"data": config.data.model_copy(update={"fold": k})})
-            identity = its.identity(manifests)
+            identity = identity_of(its, packs)
             folds.append(Fold(k, its, folder_of(its, identity), identity))
         text = canonical_json([fold.identity for fold in folds])
         identity = hashlib.sha256(text.encode()).hexdigest()

@@ -221,10 +221,13 @@ def _public(run: Path, place: str) -> Any:
 
 
 def _tune(run: Path) -> Any:
+    """As it was scored: the samples that have a say, by the labels that were learnt."""
     from data_sharding.reader import ShardDataset
     from training.config import Config
+    from training.samples import learnt_from
 
-    return ShardDataset(Config.from_yaml(_folder(run) / "config.yaml").paths.internal, "tune")
+    config = Config.from_yaml(_folder(run) / "config.yaml")
+    return learnt_from(config, ShardDataset(config.paths.internal, "tune"))
 
 
 def _json(path: Path) -> dict[str, Any]:

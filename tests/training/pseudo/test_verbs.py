@@ -5,6 +5,11 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from tests.conftest import pack_pictures
+from tests.training.test_image import relabel
+from training.config import Config
+from training.launch import launch, prepare
+from training.pseudo.sweep import lines
 from training.pseudo.verbs import app
 
 
@@ -48,6 +53,22 @@ def test_sweep_prints_a_row_a_threshold(decided):
         done = run("sweep", folder, *bad)
         assert done.exit_code == 2
         assert done.output.count("error:") == 1
+
+
+@pytest.mark.parametrize("target", ["low bone mass", "osteoporosis"])
+def test_a_sweep_of_three_packed_classes_is_of_what_was_learnt(tiny, tmp_path, target):
+    here = pack_pictures(
+        tmp_path / "here", "here", "internal", {"train": 24, "tune": 24, "test": 12}, seed=7
+    )
+    relabel(here)
+    folder = prepare(
+        tiny(f"paths.internal={here}", "paths.external=[]", f"target={target}", "student.epochs=1")
+    )
+    launch(Config.from_yaml(folder / "config.yaml"), folder)
+    recorded = json.loads((folder / "pseudo" / "sweep.json").read_text())
+    done = run("sweep", folder)
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[1:] == lines(recorded)
 
 
 def test_replay_agrees_or_exits_with_one(decided):

@@ -33,6 +33,11 @@ def headline(metrics: Sequence[Metrics]) -> tuple[Metrics, ModelMetrics] | None:
     return None
 
 
+def spoken(model: str) -> str:
+    """A model in a sentence: the student, but the image model and not the image."""
+    return f"{model} model" if model in ("image", "clinical", "combined") else model
+
+
 def can_rank(metrics: Metrics) -> bool:
     """Whether some model has an AUROC in the cohort: it has labels, and of both classes."""
     return any(m.overall.auroc.value is not None for m in metrics.models)
@@ -50,7 +55,7 @@ def spread(metrics: Sequence[Metrics], best: tuple[Metrics, ModelMetrics]) -> st
         return ""
     (low, worst), (high, finest) = found[0], found[-1]
     return (
-        f"Over {len(found)} external cohorts the AUROC of the {best[1].model} lies between "
+        f"Over {len(found)} external cohorts the AUROC of the {spoken(best[1].model)} lies between "
         f"{low:.3f} ({worst}) and {high:.3f} ({finest})."
     )
 
@@ -68,7 +73,7 @@ def reading(metrics: Metrics, model: ModelMetrics, learnt: Learnt = DEFAULT) -> 
         said.append(f"{place}, what a flag means is undefined: {o.ppv.undefined}.")
     else:
         said.append(
-            f"{place}, of 100 {many} flagged by the {model.model} "
+            f"{place}, of 100 {many} flagged by the {spoken(model.model)} "
             f"{_of_100(o.ppv)} {had} {disease}{_range(o.ppv)}."
         )
     if o.npv.value is not None and o.npv.low is not None and o.npv.high is not None:

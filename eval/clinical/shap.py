@@ -14,6 +14,7 @@ from scipy.special import expit
 
 from eval.clinical.features import IMAGE
 from eval.clinical.summary import Part
+from eval.subgroups.suppression import hidden
 
 #: Fewer patients are kept back.
 LEAST = 5
@@ -23,7 +24,8 @@ FIFTHS = (0.2, 0.4, 0.6, 0.8)
 def parts(
     name: str, values: NDArray[np.float64], shap: NDArray[np.float64], patient: NDArray
 ) -> tuple[Part, ...]:
-    """From low values to high ones, unknown last; groups of fewer than 5 patients are left out.
+    """From low values to high ones, unknown last; groups of fewer than 5 patients are left out, and
+    with them those that they could be told from.
 
     Args:
         name: of the feature, as `features.CLINICAL` and `IMAGE` have it.
@@ -41,10 +43,12 @@ def parts(
         of = np.searchsorted(cuts, values, side="right")
         groups = [(label, known & (of == i)) for i, label in enumerate(_labels(name, cuts))]
     groups.append(("unknown", ~known))
+    sizes = {i: np.unique(patient[rows]).size for i, (_, rows) in enumerate(groups)}
+    away = hidden(sizes, LEAST)
     return tuple(
         Part(label=label, rows=int(rows.sum()), mean=float(shap[rows].mean()))
-        for label, rows in groups
-        if np.unique(patient[rows]).size >= LEAST
+        for i, (label, rows) in enumerate(groups)
+        if sizes[i] and i not in away
     )
 
 

@@ -12,7 +12,7 @@ from eval.clinical.cohorts import Cohort
 from eval.clinical.combined import with_score
 from eval.clinical.features import matrix
 from eval.clinical.model import Facts, Model
-from eval.clinical.shap import parts
+from eval.clinical.shap import LEAST, parts
 from eval.clinical.summary import CohortSummary, Fit, ModelName, Part, Said
 from eval.frames import Frame
 from eval.runs import Run
@@ -57,7 +57,7 @@ def summed(
         rows, model = cohort.rows[there], models.get(name)
         if name == "combined":
             rows = with_score(rows, cohort.image[there])
-        importance, shares = _shap(model, rows, cohort.name) if model else ({}, {})
+        importance, shares = shap_of(model, rows, cohort.name) if model else ({}, {})
         said[name] = Said(
             rows=int(there.sum()),
             left_out=int((~there).sum()),
@@ -74,11 +74,13 @@ def summed(
     )
 
 
-def _shap(
+def shap_of(
     model: Model, rows: Frame, where: str
 ) -> tuple[dict[str, float], dict[str, tuple[Part, ...]]]:
-    """Mean |SHAP| of each feature, and mean SHAP from its low to its high values."""
-    if not len(rows):
+    """Mean |SHAP| of each feature, and mean SHAP from its low to its high values; of fewer than 5
+    patients neither: one row's SHAP values are its person's facts in another guise.
+    """
+    if rows["patient"].nunique() < LEAST:
         return {}, {}
     shap = model.contributions(rows, where)
     values = matrix(rows, model.facts.features, where)

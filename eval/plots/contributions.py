@@ -19,7 +19,8 @@ from eval.plots.style import COLOURS, INK, MUTED, STYLE, paper, svg
 class Push:
     """One feature: mean |SHAP|, mean SHAP from low to high values, and where the value is unknown.
 
-    All in log odds; `unknown` None where it is known of everybody.
+    All in log odds; of `means` NaN is of nobody, and its place stays empty; `unknown` None where it
+    is known of everybody.
     """
 
     size: float

@@ -15,6 +15,7 @@ from eval.reporting.groups import small
 from eval.reporting.prevalence import Reweighted
 from eval.reporting.text import p_value
 from eval.runs import Pack
+from eval.wording import spoken
 
 #: Fewer with or without the condition leave an external validation imprecise (Collins, Ogundimu &
 #: Altman, Stat Med 2016).
@@ -63,7 +64,7 @@ def _worse_for(metrics: Metrics, model: ModelMetrics, learnt: Learnt) -> list[st
                 who = s.level if s.by == "sex" else f"{s.by} {s.level}"
                 rest = float(here) - float(gap)
                 said.append(
-                    f"In {metrics.cohort} the {model.model} {what} among {who}: "
+                    f"In {metrics.cohort} the {spoken(model.model)} {what} among {who}: "
                     f"{100 * float(here):.0f} of 100, against {100 * rest:.0f} among the rest "
                     f"(corrected p {_p(gap.p_holm)})."
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 
 from data_sharding.schema import sha256_file
 from eval import plots
@@ -18,6 +19,8 @@ from eval.runs import Run
 WORDS = {"height_cm": "height", "weight_kg": "weight", "bmi": "BMI", IMAGE: "image score"}
 UNITS = {"age": "years", "height_cm": "cm", "weight_kg": "kg", "bmi": "kg/m²"}
 TREES: tuple[ModelName, ...] = ("clinical", "combined")
+#: Hollow and full, as `eval.clinical.shap` names them.
+SEXES = ("women", "men")
 DIRECTION = {1: "not fall", -1: "not rise"}
 
 
@@ -65,7 +68,7 @@ def clinical(run: Run, shown: Sequence[Metrics]) -> Clinical:
         summary,
         drawn=drawn,
         figures=tuple(
-            (_figure(name, said, drawn), f"What the {name} model makes of {drawn}.")
+            (draw_shap(name, said, drawn), f"What the {name} model makes of {drawn}.")
             for name, said in found
         ),
         pushes=tuple((name, f, said.parts[f]) for name, said in found for f in said.parts),
@@ -101,10 +104,13 @@ def _to_draw(summary: Summary, shown: Sequence[Metrics]) -> str:
     return next(iter(sorted(names, key=lambda c: "external" in c)), "")
 
 
-def _figure(name: str, said: Said, cohort: str) -> str:
+def draw_shap(name: str, said: Said, cohort: str) -> str:
+    """What a model of trees makes of a cohort, as SVG."""
     features = {}
     for feature, size in said.importance.items():
-        known = [p.mean for p in said.parts[feature] if p.label != "unknown"]
-        unknown = [p.mean for p in said.parts[feature] if p.label == "unknown"]
-        features[word(feature)] = Push(size, known, unknown[0] if unknown else None)
+        means = {p.label: p.mean for p in said.parts.get(feature, ())}
+        unknown = means.pop("unknown", None)
+        # a cohort of women alone has the hollow dot of women and no other
+        known = [means.get(s, nan) for s in SEXES] if feature == "sex" else list(means.values())
+        features[word(feature)] = Push(size, known, unknown)
     return plots.contributions(features, name, f"contributions {name} {cohort}")

@@ -160,7 +160,7 @@ def _test(c: Contrast) -> tuple[str, str]:
 
 
 def _auc(e: Estimate) -> str:
-    limits = f" ({e.low:.3f}-{e.high:.3f})" if e.low is not None and e.high is not None else ""
+    limits = f" ({e.low:.3f}–{e.high:.3f})" if e.low is not None and e.high is not None else ""
     return _number(e, 3) + limits
 
 

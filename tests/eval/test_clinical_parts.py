@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from eval.clinical.folds import folds_that_fit, patient_folds
 from eval.clinical.matched import matched_auc
 from eval.clinical.scores import ost, ost_band, ost_risk
+from eval.clinical.shap import parts
 from eval.clinical.spearman import spearman
 from eval.clinical.splines import Design, linear, logistic, out_of_fold, restricted_cubic
 from eval.delong import delong_auc
@@ -218,3 +219,19 @@ def test_nobody_alike_is_said():
         "one class"
     )
     assert matched_auc([], [], [], []).auroc.undefined == "no rows"
+
+
+def test_shap_of_few_is_kept_back_with_what_it_could_be_told_from():
+    rng = np.random.default_rng(0)
+    sex = np.r_[np.zeros(40), np.ones(3)]
+    patient = np.arange(43).astype(str)
+    shap = rng.normal(size=43)
+    # all but the three men are women: their number less the others would be the men
+    assert parts("sex", sex, shap, patient) == ()
+    (women,) = parts("sex", sex[:40], shap[:40], patient[:40])
+    assert (women.label, women.rows) == ("women", 40)
+    assert women.mean == pytest.approx(shap[:40].mean())
+    unknown = np.r_[np.full(2, np.nan), rng.uniform(50, 80, 41)]
+    said = parts("age", unknown, shap, patient)
+    assert sum(p.rows for p in said) <= 43 - 5
+    assert "unknown" not in [p.label for p in said]

@@ -165,11 +165,14 @@ def save_weights(
     preprocessor: Preprocessor,
     calibration: dict[str, Any],
     operating_point: dict[str, Any],
+    *,
+    target: str | None = None,
     **more: dict[str, Any],
 ) -> None:
     """Weights with all that their use needs, as one folder renamed into place.
 
-    `more` are JSON files by name, such as the baseline hazard of a survival model.
+    `target` is what was learnt of labels (`Config.target`). `more` are JSON files by name, such as
+    the baseline hazard of a survival model.
     """
     temporary = folder.with_name(f".{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -177,7 +180,8 @@ def save_weights(
     save_file(on_cpu(model.state_dict()), temporary / "model.safetensors")
     sha256 = sha256_file(temporary / "model.safetensors")
     parts = {
-        "config": {"model": config.model_dump(mode="json"), "sha256": sha256},
+        "config": {"model": config.model_dump(mode="json"), "sha256": sha256}
+        | ({"target": target} if target else {}),
         "preprocessor": preprocessor.model_dump(mode="json"),
         "calibration": calibration,
         "operating_point": operating_point,

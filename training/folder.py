@@ -230,11 +230,15 @@ def _news(config: Config, manifests: dict[str, str], stem: str) -> list[str]:
 
 def _decided(config: Config) -> dict[str, Any]:
     """The settings that decide the result, by dotted name."""
-    flat: dict[str, Any] = {}
-    for section, value in config.decided().items():
-        inner = value if isinstance(value, dict) else None
-        flat |= {f"{section}.{k}": v for k, v in inner.items()} if inner else {section: value}
-    return flat
+    return dict(_leaves(config.decided()))
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _teachers(config: Config) -> dict[str, Any]:

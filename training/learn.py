@@ -191,9 +191,12 @@ def learn(
         say(f"{name}: the weights of epoch {at.best_epoch} are kept")
 
     z_NC = predict(model, preprocessor, run.tune, world)
+    target = None if config.fracture else config.target
     world.on_main(
         lambda: save_weights(
-            folder / "weights", model, config.model, preprocessor, **aim.beside(z_NC)
+            *(folder / "weights", model, config.model, preprocessor),
+            target=target,
+            **aim.beside(z_NC),
         )
     )
     world.on_main(checkpoints.remove)

@@ -87,7 +87,7 @@ def teacher_and_student(this: Run, train: ShardDataset) -> None:
     config, world, folder = this.config, this.world, this.folder
     labelled = Group(train, np.arange(len(train)), labels(train))
     if not this.done("student/weights"):
-        world.on_main(lambda: check_teachers(config.student, train.manifest))
+        world.on_main(lambda: check_teachers(config.student, train.manifest, config.target))
         if world.main and config.pseudo.enabled and not config.paths.public:
             say(
                 "warning: paths.public=null, so there are no proxy labels: name a dataset, or set "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from training.tasks import Distil, MeanTeacher, Supervised
 from training.teachers import Teachers
 from training.world import World
 
+#: What is learnt where weights do not say.
+USUAL = "low bone mass"
+
 
 @dataclass(frozen=True)
 class Teaching:
@@ -30,12 +34,12 @@ class Teaching:
     said: list[np.ndarray] | None = None
 
 
-def check_teachers(student: Student, manifest: Manifest) -> None:
+def check_teachers(student: Student, manifest: Manifest, target: str = USUAL) -> None:
     """Read the weights in `student.teachers`, so that bad ones are told before hours of training.
 
     Raises:
         ValueError: a folder is none or is damaged, weights are named twice, or they were learnt
-            from otherwise treated pictures than those of `manifest`.
+            from otherwise treated pictures than those of `manifest`, or for another `target`.
     """
     if not student.teachers:
         return
@@ -44,6 +48,17 @@ def check_teachers(student: Student, manifest: Manifest) -> None:
         teachers.accept(manifest)
     except ValueError as e:  # of all of them: they know the same pictures
         raise ValueError(f"{e}; leave them out of student.teachers") from e
+    for folder in student.teachers:
+        if (found := _learnt(folder)) != target:
+            raise ValueError(
+                f"{folder}: learnt {found}, and the student learns {target}: leave it out of "
+                "student.teachers"
+            )
+
+
+def _learnt(folder: Path) -> str:
+    """The target of a weights folder; the first ones had one target, and do not name it."""
+    return json.loads((folder / "config.json").read_text()).get("target", USUAL)
 
 
 def teaching(

@@ -102,6 +102,8 @@ def test_the_grid_model_learns_and_says_what_it_is_for(made, three):
     facts = json.loads((folder / "run.json").read_text())
     assert (facts["target"], facts["positive"]) == ("osteoporosis", "osteoporosis")
     assert facts["models"] == ["image"]
+    weights = json.loads((folder / "image" / "weights" / "config.json").read_text())
+    assert weights["target"] == "osteoporosis"
     assert facts["cohorts"] == ["here-tune", "here-test", "there-external", "open-public"]
     epochs = [json.loads(x) for x in (folder / "image" / "metrics.jsonl").read_text().splitlines()]
     assert {"ce/osteoporosis", "local/not_osteoporosis"} <= {
@@ -233,3 +235,9 @@ def test_a_split_without_a_class_is_refused(made, three, tmp_path):
     relabel(few)
     with pytest.raises(ValueError, match="nobody in tune has osteoporosis"):
         prepare(made(f"paths.internal={few}"))
+
+
+def test_of_a_new_run_the_size_that_differs_is_said(made, capsys):
+    prepare(made(*GRID))
+    prepare(made(*GRID, "model.grid.local_loss=mean"))
+    assert "in model.grid.local_loss (tile -> mean)\n" in capsys.readouterr().out

@@ -179,6 +179,19 @@ def test_teachers_that_will_do_and_none_pass_the_check(packs, tmp_path):
         check_teachers(Student(epochs=1, batch=8, lr=0.1, teachers=teachers), manifest)
 
 
+def test_teachers_of_another_target_are_refused(packs, tmp_path):
+    manifest = ShardDataset(packs["internal"], "train").manifest
+    folder = weights(tmp_path / "a")
+    student = Student(epochs=1, batch=8, lr=0.1, teachers=(folder,))
+    with pytest.raises(ValueError, match="learnt low bone mass, and the student learns osteop"):
+        check_teachers(student, manifest, "osteoporosis")
+    said = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(said | {"target": "osteoporosis"}))
+    check_teachers(student, manifest, "osteoporosis")
+    with pytest.raises(ValueError, match=r"learnt osteoporosis.*leave it out of student\.teachers"):
+        check_teachers(student, manifest)
+
+
 def test_a_bad_teacher_is_told_before_the_first_stage(tiny, tmp_path):
     other = weights(tmp_path / "other", 9)
     (other / "model.safetensors").write_bytes(b"")

@@ -60,6 +60,11 @@ def judged(run: Run, cohort: str) -> Judged:
             f"{path}: {', '.join(twice)} is in predictions.parquet too: give one of them another "
             "name"
         )
+    if strange := sorted(set(clinical["key"]) - set(frame["key"])):
+        raise ValueError(
+            f"{path}: {len(strange)} pictures that are not in predictions.parquet, such as "
+            f"{strange[0]}: run `python -m eval clinical` again"
+        )
     both = check_predictions(pd.concat([frame, clinical], ignore_index=True), str(path))
     return Judged(both, names, sha256)
 

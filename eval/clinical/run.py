@@ -131,6 +131,7 @@ def clinical_of(
     """
     run = Run.at(folder)
     _refuse_unlabelled(run)
+    _refuse_one_fold(run)
     train, folds = training_rows(run), folds_of(run)
     own = f"{train.name}-{'train' if folds else 'tune'}"
     if own not in run.cohorts:
@@ -178,6 +179,15 @@ def _refuse_unlabelled(run: Run) -> None:
         raise ValueError(
             f"{run.folder}: no prediction has a DXA label, which clinical models are judged by; "
             "give a run whose cohorts have labels"
+        )
+
+
+def _refuse_one_fold(run: Run) -> None:
+    """Refuse the run of one fold: what it held out is part of the training split."""
+    if held := [c for c in run.cohorts if c.endswith("-heldout")]:
+        raise ValueError(
+            f"{run.folder}: the run of one fold, which held {held[0]} out: give the folder of all "
+            "its folds, where every training row has a score that is out of fold"
         )
 
 

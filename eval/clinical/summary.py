@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Collection
+from typing import Literal, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from data_sharding.schema import Strict
 
 ModelName = Literal["clinical", "combined", "OST"]
+Made = TypeVar("Made")
+#: What may be missing of a row, as it is counted everywhere.
+MISSING = ("age", "sex", "height_cm", "weight_kg")
 
 
 class Part(Strict):
@@ -43,6 +47,10 @@ class CohortSummary(Strict):
     emptied: dict[str, int]
     models: dict[ModelName, Said]
 
+    @model_validator(mode="after")
+    def _counted(self) -> Self:
+        return _named(self, self.missing, MISSING)
+
 
 class OstLine(Strict):
     """Log odds = intercept + slope x (-OST), fitted to `n` training rows."""
@@ -68,6 +76,10 @@ class Fit(Strict):
     log_loss: float
     tried: int
 
+    @model_validator(mode="after")
+    def _counted(self) -> Self:
+        return _named(self, self.missing, (*MISSING, "bmi"))
+
 
 class Summary(Strict):
     """summary.json.
@@ -89,3 +101,14 @@ class Summary(Strict):
     skipped: dict[ModelName, str]
     unlabelled: tuple[str, ...] = Field(default=(), description="cohorts that are not predicted")
     cohorts: dict[str, CohortSummary]
+
+    @model_validator(mode="after")
+    def _thresholds(self) -> Self:
+        return _named(self, self.thresholds, (*self.fits, *(["OST"] if self.ost else [])))
+
+
+def _named(model: Made, found: Collection[str], wanted: Collection[str]) -> Made:
+    """The model, if it says something of all that is printed of it."""
+    if lacking := sorted(set(wanted) - set(found)):
+        raise ValueError(f"nothing is said of {', '.join(lacking)}")
+    return model

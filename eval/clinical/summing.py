@@ -13,11 +13,9 @@ from eval.clinical.combined import with_score
 from eval.clinical.features import matrix
 from eval.clinical.model import Facts, Model
 from eval.clinical.shap import LEAST, parts
-from eval.clinical.summary import CohortSummary, Fit, ModelName, Part, Said
+from eval.clinical.summary import MISSING, CohortSummary, Fit, ModelName, Part, Said
 from eval.frames import Frame
 from eval.runs import Run
-
-MISSING = ("age", "sex", "height_cm", "weight_kg")
 
 
 def fit_said(facts: Facts, to: str) -> Fit:

@@ -246,3 +246,10 @@ def test_packed_classes_are_labels_of_what_the_run_learnt(tmp_path, positive, ex
     (run / "run.json").write_text(json.dumps(facts | {"positive": "gout"}))
     with pytest.raises(ValueError, match="nothing says what normal is"):
         training_rows(Run.at(run))
+
+
+def test_the_run_of_one_fold_is_refused_with_what_to_give_instead(tmp_path):
+    parts = {name: made(60, i, prefix=name) for i, name in enumerate(("train", "tune", "test"))}
+    build_folds(tmp_path / "run", parts)
+    with pytest.raises(ValueError, match=r"the run of one fold, .* give the folder of all"):
+        clinical_of(tmp_path / "run" / "folds" / "0")

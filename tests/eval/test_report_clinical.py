@@ -334,3 +334,27 @@ def test_women_alone_have_the_hollow_dot(monkeypatch):
     assert drawn["sex"].means[0] == 0.2
     assert np.isnan(drawn["sex"].means[1])
     assert list(drawn["age"].means) == []  # a summary without its parts is no crash
+
+
+@pytest.mark.parametrize(
+    "gone", ["thresholds", "fits.clinical.missing", "cohorts.asan-test.missing"]
+)
+def test_a_summary_that_lacks_a_number_is_a_line(folder, metrics, gone, rendered):
+    path = folder / "clinical" / "summary.json"
+    tree = holder = json.loads(path.read_text())
+    for key in gone.split("."):
+        holder = holder[key]
+    holder.popitem()
+    path.write_text(json.dumps(tree))
+    assert "is not of this version: run" in rendered(Run.at(folder), metrics)
+
+
+def test_clinical_rows_of_other_pictures_are_refused(folder):
+    path = folder / "cohorts" / "asan-test" / "clinical.parquet"
+    table = pq.read_table(path)
+    frame = table.to_pandas()
+    frame["key"] = "other-" + frame["key"]
+    changed = pa.Table.from_pandas(frame).replace_schema_metadata(table.schema.metadata)
+    pq.write_table(changed, path)
+    with pytest.raises(ValueError, match=r"120 pictures that are not in predictions\.parquet"):
+        judged(Run.at(folder), "asan-test")

@@ -33,8 +33,8 @@ def fold_of(
         int64 [N], 0 <= part < n.
 
     Raises:
-        ValueError: fewer than two parts, or more than there are patients of a class, so that some
-            part would lack it.
+        ValueError: fewer than two parts, or more than there are patients of a class, or than can be
+            dealt out, so that some part would lack it.
     """
     if n < 2:
         raise ValueError(f"{n} folds: at least 2")
@@ -55,4 +55,12 @@ def fold_of(
         classes_of, key=lambda p: (tuple(sorted(classes_of[p])), rank_hash(seed, "deal", p))
     )
     part = {patient: place % n for place, patient in enumerate(dealt)}
+    for value in sorted(counts):  # of three classes not all neighbours are
+        there = {part[patient] for patient, classes in classes_of.items() if value in classes}
+        if len(there) < n:
+            raise ValueError(
+                f"{n} folds: with pictures of several classes a patient, part "
+                f"{min(set(range(n)) - there)} would have nobody of class {value}: take fewer, or "
+                "another seed"
+            )
     return np.array([part[patient] for patient in patients], np.int64)

@@ -95,3 +95,18 @@ def test_more_folds_than_patients_of_a_class_are_refused():
         fold_of(patients, labels, 1)
     with pytest.raises(ValueError, match="beside 2 patients"):
         fold_of(["a", "b"], [1], 2)
+
+
+def test_of_three_classes_no_part_lacks_one_or_it_is_said():
+    rng = np.random.default_rng(0)
+    said = 0
+    for seed in range(200):
+        patient = np.repeat(np.arange(12), 2)
+        label = rng.choice(3, 24, p=[0.6, 0.25, 0.15])
+        try:
+            part = fold_of([f"p{p}" for p in patient], label, 2, seed)
+        except ValueError as e:
+            said += "would have nobody of class" in str(e)
+            continue
+        assert all(set(label[part == k]) == set(label) for k in range(2))
+    assert 0 < said < 20

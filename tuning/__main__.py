@@ -7,7 +7,8 @@ python -m tuning ospenscreen:smoke --trials 5 student.epochs=4 student.alpha=0.5
 
 Each trial is a run (python -m training) in <runs>/sweeps/<recipe>-<hash>/; the first is the recipe
 as it is. A setting you give is fixed and not searched. The objective is the student's AUROC on the
-tune split; test and external cohorts are never looked at.
+tune split, or the one model's (a survival model's C); test and external cohorts are never looked
+at.
 
 The same command again goes on, also after a kill, until there are --trials in all. The table of
 trials is printed, best.yaml is written, and the command that trains the best again comes last.

@@ -59,7 +59,7 @@ class Sweep:
         space_of(name)
         # Only what is trained and tuned on: the sweep knows nothing of external cohorts.
         data = {"internal": base.paths.internal}
-        if base.pseudo.enabled and base.paths.public:
+        if base.pseudo.enabled and base.paths.public and not base.alone:
             data["public"] = base.paths.public
         hashes = {role: Manifest.load(open_place(p)[0]).hash for role, p in data.items()}
         identity = base.identity(hashes)
@@ -135,7 +135,8 @@ def one_trial(sweep: Sweep, study: Study, place: str) -> None:
 
 
 def objective(run: Path) -> float:
-    """The student's AUROC on the tune split after its last epoch, or a survival model's C.
+    """The student's AUROC on the tune split after its last epoch, or the one image model's, or a
+    survival model's C.
 
     Read from the stage's ``metrics.jsonl`` and from nowhere else: ``cohorts/``, where the test
     split and the external sites are, must stay unknown to the search, or their numbers mean
@@ -146,8 +147,9 @@ def objective(run: Path) -> float:
         ValueError: there is no such number, because the tune split has one class or a logit was
             not finite.
     """
-    survival = (run / "fracture").is_dir()
-    stage, measure = ("fracture", "tune/c") if survival else ("student", "tune/auroc")
+    alone = [stage for stage in ("fracture", "image") if (run / stage).is_dir()]
+    stage = alone[0] if alone else "student"
+    measure = "tune/c" if stage == "fracture" else "tune/auroc"
     path = run / stage / "metrics.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
     score = json.loads(lines[-1]).get(measure) if lines else None

@@ -52,13 +52,14 @@ def ospenscreen(trial: BaseTrial, config: Config, fixed: Collection[str]) -> Val
     return values
 
 
-def fracture(trial: BaseTrial, config: Config, fixed: Collection[str]) -> Values:
+def one_model(trial: BaseTrial, config: Config, fixed: Collection[str]) -> Values:
     """Optimisation of the one stage: a tenth to ten times the recipe's learning rate, weight decay
-    1e-3 to .3 (both log-uniform).
+    1e-3 to .3 (both log-uniform; from the recipe's own where that is lower).
     """
     values: Values = {}
-    lr = setting(config, "fracture.lr")
-    ranges = {"fracture.lr": (lr / 10, lr * 10), "fracture.weight_decay": (1e-3, 0.3)}
+    stage = config.models[-1]
+    lr = setting(config, f"{stage}.lr")
+    ranges = {f"{stage}.lr": (lr / 10, lr * 10), f"{stage}.weight_decay": (1e-3, 0.3)}
     for name, (low, high) in ranges.items():
         if name not in fixed:
             own = setting(config, name)
@@ -67,7 +68,10 @@ def fracture(trial: BaseTrial, config: Config, fixed: Collection[str]) -> Values
     return values
 
 
-SPACES: dict[str, Space] = {"ospenscreen": ospenscreen, "fracture": fracture}
+SPACES: dict[str, Space] = {
+    "ospenscreen": ospenscreen,
+    **dict.fromkeys(("li2026", "osteoporosis", "three_classes", "fracture"), one_model),
+}
 
 
 def space_of(recipe: str) -> Space:

@@ -11,6 +11,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from tests.conftest import pack_pictures
+from tests.training.test_image import relabel
 from training.launch import complete
 from training.overrides import override
 from training.recipes import recipe
@@ -192,3 +194,21 @@ def test_a_sweep_without_a_complete_trial_says_so(changes, pretend, monkeypatch)
     done = CliRunner().invoke(app, ["ospenscreen:smoke", "--trials", "1", *changes])
     assert done.exit_code == 1
     assert "no trial was completed" in done.output
+
+
+def test_one_image_model_is_searched_without_a_public_set(tmp_path):
+    here = pack_pictures(
+        tmp_path / "here", "here", "internal", {"train": 24, "tune": 12, "test": 12}, seed=7
+    )
+    relabel(here)
+    changes = [
+        *(f"paths.internal={here}", "paths.public=/nowhere", "paths.external=[]"),
+        *(f"paths.runs={tmp_path / 'runs'}", "model.name=test_convnext", "input.size=48"),
+        *("image.epochs=1", "image.batch=12", "track.wandb=disabled"),
+    ]
+    sweep = Sweep.of("three_classes:smoke", changes)
+    study = search(sweep, 2)
+    assert [set(p) for p in params(study)] == [{"image.lr", "image.weight_decay"}] * 2
+    for trial in study.trials:
+        path = sweep.folder / trial.user_attrs["run"] / "image" / "metrics.jsonl"
+        assert trial.value == json.loads(path.read_text().splitlines()[-1])["tune/auroc"]

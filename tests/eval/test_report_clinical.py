@@ -358,3 +358,10 @@ def test_clinical_rows_of_other_pictures_are_refused(folder):
     pq.write_table(changed, path)
     with pytest.raises(ValueError, match=r"120 pictures that are not in predictions\.parquet"):
         judged(Run.at(folder), "asan-test")
+
+
+def test_a_decision_curve_of_fewer_pictures_is_named(built, metrics, rendered):
+    text = rendered(Run.at(built), metrics)
+    section = re.search(r'<section id="benefit">.*?</section>', text, re.DOTALL).group(0)
+    said = "Not of the same pictures as the rest, nor as everybody: OST in south-external (63, the "
+    assert f"{said}image 70)." in section

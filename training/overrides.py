@@ -51,7 +51,14 @@ def _overridden(
         for section in sections:
             node = node[section]
         node[key] = text if name in texts else _value(text)
-    return Config.model_validate(tree)
+    made = Config.model_validate(tree)
+    given = any(c.startswith("model.classes=") for c in changes)
+    if given and made.model.classes != tree["model"]["classes"]:
+        raise ValueError(
+            f"model.classes follows the target, and {made.target} has {made.model.classes}: "
+            "set target instead"
+        )
+    return made
 
 
 def _texts(refused: ValidationError) -> frozenset[str]:

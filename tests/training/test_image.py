@@ -215,6 +215,7 @@ def test_two_ray_workers_learn_it_too(nodes, made):
         (["image=null", "target=three classes"], "take a recipe that learns one image model"),
         (["image=null"], "local heads"),
         (["data.fold=1"], "data.fold=1: there are 1"),
+        (["model.classes=3"], "model.classes follows the target, and osteoporosis has 2"),
     ],
     ids=lambda x: str(x)[:40],
 )

@@ -39,6 +39,7 @@ class Nodes:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.still = threading.Lock()
         self.address = f"127.0.0.1:{free_port()}"
         self.environment = (
             os.environ
@@ -125,7 +126,7 @@ class Nodes:
 
     def workers(self) -> list[int]:
         """Processes that train, on all nodes."""
-        every = [p for node in self.nodes.values() for p in descendants(node.pid)]
+        every = [p for node in list(self.nodes.values()) for p in descendants(node.pid)]
         return [p for p in every if "RayTrainWorker" in title(p)]
 
     @contextlib.contextmanager
@@ -142,10 +143,8 @@ class Nodes:
             while not over.wait(0.01):
                 if when() > last:
                     last = when()
-                    workers = self.workers()
-                    each(workers, signal.SIGSTOP)
-                    over.wait(seconds)
-                    each(workers, signal.SIGCONT)
+                    with self.standing():
+                        over.wait(seconds)
 
         pausing = threading.Thread(target=pause)
         pausing.start()
@@ -154,6 +153,17 @@ class Nodes:
         finally:
             over.set()
             pausing.join()
+
+    @contextlib.contextmanager
+    def standing(self) -> Iterator[None]:
+        """All workers stand still; blocks of several threads come one after the other."""
+        with self.still:
+            workers = self.workers()
+            each(workers, signal.SIGSTOP)
+            try:
+                yield
+            finally:
+                each(workers, signal.SIGCONT)
 
     def drain(self, name: str, seconds: int) -> None:
         """Announce that a node goes: what a cloud or an autoscaler says before it takes it."""

@@ -15,7 +15,7 @@ from training.folder import complete, prepare
 from training.launch import launch
 from training.served import assemble
 
-EPOCHS = 120
+EPOCHS = 80
 
 
 @pytest.mark.ray
@@ -47,7 +47,8 @@ def test_a_run_shrinks_and_grows_with_its_cluster_and_serves_what_a_calm_one_doe
             nodes.kill("second")
             wait_for(lambda: sizes() == [2, 1] or driver.poll() is not None, 150)
             shrunk_at = epochs_of(folder)
-            nodes.add("second")
+            with nodes.standing():
+                nodes.add("second")
             wait_for(lambda: sizes() == [2, 1, 2] or driver.poll() is not None, 150)
             assert sizes() == [2, 1, 2], log.read_text()
             grown_at = epochs_of(folder)

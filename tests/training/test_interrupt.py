@@ -35,7 +35,7 @@ def one_thread():
 
 
 def test_signals_leave_a_checkpoint_and_the_same_command_goes_on(tiny, tmp_path, one_thread):
-    config = tiny("teacher.epochs=100", "compute.checkpoint_s=600")
+    config = tiny("teacher.epochs=50", "compute.checkpoint_s=600")
     folder = prepare(config)
     process = start(config)
     wait_for(lambda: epochs_of(folder) >= 2, 60)
@@ -55,11 +55,11 @@ def test_signals_leave_a_checkpoint_and_the_same_command_goes_on(tiny, tmp_path,
     with pytest.raises(Interrupted):
         launch(config, folder)
     asking.join()
-    assert epochs_of(folder) < 100
+    assert epochs_of(folder) < 50
     launch(config, folder)
     assert complete(folder)
 
-    undisturbed = tiny("teacher.epochs=100", f"paths.runs={tmp_path / 'calm'}")
+    undisturbed = tiny("teacher.epochs=50", f"paths.runs={tmp_path / 'calm'}")
     calm = prepare(undisturbed)
     launch(undisturbed, calm)
     for path in WEIGHTS:

@@ -17,6 +17,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -286,8 +287,8 @@ def check_predictions(frame: pd.DataFrame, where: str = "predictions") -> pd.Dat
             raise ValueError(f"{where}: column {name} must hold {_MUST_HOLD[kind]}: {e}") from e
     frame = pd.DataFrame(typed, frame.index)
     for name in ("model", "cohort", "key", "patient"):
-        if missing_rows := int(frame[name].isna().sum()):
-            raise ValueError(f"{where}: column {name} may not be empty, as in {missing_rows} rows")
+        if nobody := np.count_nonzero(frame[name].isna().to_numpy()):
+            raise ValueError(f"{where}: column {name} may not be empty, as in {nobody} rows")
     bad = ~frame["probability"].between(0, 1)
     if bad.any():
         keys = ", ".join(frame.loc[bad, "key"].head(3))

@@ -30,6 +30,11 @@ def refuse(config: Config) -> None:
             f"{config.model.name} has local heads, which learn from labels alone: take a recipe "
             "that learns one image model (li2026)"
         )
+    if config.target == "osteoporosis" and not config.alone and config.pseudo.enabled:
+        raise ValueError(
+            "proxy labels are of low bone mass: with target=osteoporosis set pseudo.enabled=false, "
+            "or take a recipe that learns one image model (osteoporosis)"
+        )
     sgd = [n for n in config.models if getattr(config, n).optimizer == "sgd"]
     if sgd and config.compute.strategy.startswith("zero"):
         raise ValueError(

@@ -31,6 +31,7 @@ AT_ODDS = [
     (["compute.min_workers=9"], ["compute.workers=9"]),
     (["compute.strategy=single", "compute.workers=2"], ["compute.workers=1"]),
     (["compute.offload=true"], ["compute.strategy=zero1"]),
+    (["target=osteoporosis"], ["pseudo.enabled=false"]),
 ]
 
 

@@ -32,10 +32,15 @@ Look = Callable[[nn.Module], NDArray[np.float32]]  # a model -> its maps [n, H, 
 
 
 def blocks(model: nn.Module) -> list[str]:
-    """Names of the parts with weights, from the top (head) to the bottom (stem)."""
+    """Names of the parts with weights, from the top (head) to the bottom (stem).
+
+    Parts that a model says have no say in its answer (`aside`) are left out.
+    """
     total = sum(p.numel() for p in model.parameters())
     found = []
     for name, child in model.named_children():
+        if name in getattr(model, "aside", ()):
+            continue
         mine = sum(p.numel() for p in child.parameters())
         if mine > TOO_MUCH * total and isinstance(child, nn.Sequential | nn.ModuleList):
             found += [f"{name}.{n}" for n, c in child.named_children() if list(c.parameters())]

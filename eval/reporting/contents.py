@@ -32,6 +32,7 @@ _PLACE = re.compile(r"(?<![\w:/.~-])/(?:[^/\s'\",\]]+/)+")
 
 #: Keys of run.json that have a place of their own in the report.
 PLACED = ("run_id", "recipe", "manifests", "ceiling", "world", "timings", "versions", "complete")
+PLACED += ("made", "made_of", "fold_runs", "cohorts")
 
 
 #: Sections that only labels have something for.

@@ -66,6 +66,9 @@ class GridTransformer(nn.Module):
     Any H and W of at least a pixel a tile will do; at 6 x 256 nothing is resized.
     """
 
+    #: Parts that learn beside, and have no say in the logits.
+    aside = ("local_heads",)
+
     def __init__(self, grid: Grid, tiles: TileResNet, classes: int) -> None:
         """`tiles`: what turns a tile into a map of ``grid.width`` channels."""
         super().__init__()

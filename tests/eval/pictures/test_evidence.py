@@ -127,11 +127,11 @@ def test_rounding_is_not_blown_up():
 def test_random_weights_change_a_grids_maps_from_the_top_down(images, ordinal):
     model = network(name="grid_transformer", grid=GRID, classes=3, ordinal=ordinal)
     names = [name.rsplit(".", 1)[-1] for name in blocks(model)]
-    assert names == ["local_heads", "head", "layers", "tiles"]
+    assert names == ["head", "layers", "tiles"], "local heads have no say in the answer"
     own = evidence(model, images, ANSWERS).cam.maps
-    for upto, same in ((1, True), (2, False), (4, False)):
+    for upto in (1, 2, 3):
         other = evidence(randomised(model, 0, blocks(model)[:upto]), images, ANSWERS).cam.maps
-        assert torch.allclose(own, other) == same  # local heads have no say in the global answer
+        assert not torch.allclose(own, other)
 
 
 def test_answers_are_0_or_1():

@@ -146,6 +146,13 @@ def test_checkpointing_gives_the_same_gradients_through_the_whole_model():
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))  # type: ignore[arg-type]
 
 
+def test_what_lies_aside_has_no_say_in_the_logits_and_all_else_has():
+    model = build(CONFIG).eval()
+    model(torch.randn(2, 1, 101, 90)).square().sum().backward()
+    silent = {n.partition(".")[0] for n, p in model.named_parameters() if p.grad is None}
+    assert silent == set(model.aside)  # type: ignore[arg-type]
+
+
 def test_weights_come_back_from_their_folder_by_name(tmp_path):
     torch.manual_seed(0)
     model = build(CONFIG).eval()

@@ -71,6 +71,15 @@ def children(pid: int) -> list[int]:
     return [int(x) for x in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def ended(pid: int) -> bool:
+    """Is a process of nobody's over? Where nothing collects orphans it stays as a zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+    return state in "ZX"
+
+
 def free_port() -> int:
     """One outside of Ray's worker ports (10002 to 19999)."""
     for _ in range(100):

@@ -31,6 +31,7 @@ from tests.training.processes import (
     ENVIRONMENT,
     checkpoints_of,
     command,
+    ended,
     epochs_of,
     finish,
     wait_for,
@@ -365,7 +366,7 @@ def folds_at_work(config: Config, n: int, env=ENVIRONMENT) -> subprocess.Popen[b
 @pytest.mark.timeout(600)  # seven processes, each of which imports torch
 def test_stopped_and_killed_the_same_command_goes_on(tiny, tmp_path):
     often = ("compute.checkpoint_steps=2", f"paths.runs={tmp_path / 'runs'}")
-    long = ("pseudo.enabled=false", "teacher.epochs=30", "student.epochs=1", "data.folds=2")
+    long = ("pseudo.enabled=false", "teacher.epochs=80", "student.epochs=1", "data.folds=2")
     config = tiny(*long, *often)
     plan = Plan.of(config)
     first, second = (fold.folder for fold in plan.folds)
@@ -379,7 +380,7 @@ def test_stopped_and_killed_the_same_command_goes_on(tiny, tmp_path):
     said = invoke(config, 2)
     asking.join()
     assert said.exit_code == EXIT_CODE, said.output
-    assert "fold 0: teacher: 30 epochs on" in said.output
+    assert "fold 0: teacher: 80 epochs on" in said.output
     assert "the folds write a checkpoint" in said.output
     assert "fold 0, 1: stopped, what is done is kept; the same command goes on" in said.output
     assert checkpoints_of(first)
@@ -393,8 +394,8 @@ def test_stopped_and_killed_the_same_command_goes_on(tiny, tmp_path):
     fold = descendants(driver.pid)[0]
     driver.kill()
     said = finish(driver)
-    assert "fold 1: teacher: 30 epochs on" in said
-    wait_for(lambda: not Path(f"/proc/{fold}").exists(), 60)  # it does not outlive its driver
+    assert "fold 1: teacher: 80 epochs on" in said
+    wait_for(lambda: ended(fold), 60)  # it does not outlive its driver
     assert not complete(second)
     assert checkpoints_of(second)
 
@@ -418,7 +419,7 @@ def test_stopped_and_killed_the_same_command_goes_on(tiny, tmp_path):
 @pytest.mark.timeout(600)
 def test_on_a_cluster_folds_run_side_by_side_and_say_the_same(nodes, tiny, tmp_path):
     """Two nodes of one CPU each: a fold on each, and no place for a fold of two workers."""
-    small = ("pseudo.enabled=false", "student.epochs=1", "teacher.epochs=40", "data.folds=2")
+    small = ("pseudo.enabled=false", "student.epochs=1", "teacher.epochs=150", "data.folds=2")
     config = tiny(*small, f"paths.runs={tmp_path / 'ray'}", "compute.launcher=ray")
     plan = Plan.of(config)
     driver = folds_at_work(config, 2, env=nodes.environment)
@@ -433,7 +434,7 @@ def test_on_a_cluster_folds_run_side_by_side_and_say_the_same(nodes, tiny, tmp_p
     driver = folds_at_work(config, 2, env=nodes.environment)
     try:
         both = [fold.folder for fold in plan.folds]
-        wait_for(lambda: all(0 < epochs_of(f) < 40 for f in both) or driver.poll() is not None, 120)
+        wait_for(lambda: all(0 < epochs_of(f) < 150 for f in both) or driver.poll() is not None, 120)
         assert driver.poll() is None, "one after the other"
     finally:
         said = finish(driver)

@@ -55,9 +55,9 @@ def some(frame, column, value, n=3):
         (
             1,
             lambda f: some(f, "patient", None),
-            "ospenscreen, here-test: 3 of 240 rows have no patient",
+            "column patient may not be empty, as in 3 rows",
         ),
-        (1, lambda f: some(f, "key", None, 1), "ospenscreen, here-test: 1 of 240 rows have no key"),
+        (1, lambda f: some(f, "key", None, 1), "column key may not be empty, as in 1 rows"),
         (0, lambda f: f.drop(columns="threshold"), "240 of 240 rows of model student have no"),
         (1, lambda f: some(f, "threshold", np.nan), "3 of 240 rows of model student have no"),
         (1, lambda f: some(f, "threshold", 0.9), "ospenscreen: 2 thresholds of model student"),

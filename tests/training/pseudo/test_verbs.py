@@ -55,15 +55,12 @@ def test_sweep_prints_a_row_a_threshold(decided):
         assert done.output.count("error:") == 1
 
 
-@pytest.mark.parametrize("target", ["low bone mass", "osteoporosis"])
-def test_a_sweep_of_three_packed_classes_is_of_what_was_learnt(tiny, tmp_path, target):
+def test_a_sweep_of_three_packed_classes_is_of_what_was_learnt(tiny, tmp_path):
     here = pack_pictures(
         tmp_path / "here", "here", "internal", {"train": 24, "tune": 24, "test": 12}, seed=7
     )
     relabel(here)
-    folder = prepare(
-        tiny(f"paths.internal={here}", "paths.external=[]", f"target={target}", "student.epochs=1")
-    )
+    folder = prepare(tiny(f"paths.internal={here}", "paths.external=[]", "student.epochs=1"))
     launch(Config.from_yaml(folder / "config.yaml"), folder)
     recorded = json.loads((folder / "pseudo" / "sweep.json").read_text())
     done = run("sweep", folder)

@@ -434,13 +434,15 @@ def test_on_a_cluster_folds_run_side_by_side_and_say_the_same(nodes, tiny, tmp_p
     driver = folds_at_work(config, 2, env=nodes.environment)
     try:
         both = [fold.folder for fold in plan.folds]
-        wait_for(lambda: all(0 < epochs_of(f) < 150 for f in both) or driver.poll() is not None, 120)
+        wait_for(
+            lambda: all(0 < epochs_of(f) < 150 for f in both) or driver.poll() is not None, 120
+        )
         assert driver.poll() is None, "one after the other"
     finally:
         said = finish(driver)
     assert driver.returncode == 0, said
-    assert "fold 0: teacher: 40 epochs" in said
-    assert "fold 1: teacher: 40 epochs" in said
+    assert "fold 0: teacher: 150 epochs" in said
+    assert "fold 1: teacher: 150 epochs" in said
     assert not (plan.folder / "ray").exists()
 
     calm = Plan.of(tiny(*small, f"paths.runs={tmp_path / 'calm'}"))

@@ -8,7 +8,6 @@ import threading
 import time
 
 import pytest
-import torch
 
 from data_sharding.schema import sha256_file
 from tests.training.processes import (
@@ -23,15 +22,6 @@ from tests.training.processes import (
 )
 from training.interrupt import EXIT_CODE, Interrupted, listening
 from training.launch import complete, launch, prepare
-
-
-@pytest.fixture
-def one_thread():
-    """As the processes that are started here: sums over threads would be added in another order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_signals_leave_a_checkpoint_and_the_same_command_goes_on(tiny, tmp_path, one_thread):

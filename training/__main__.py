@@ -25,6 +25,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -64,8 +65,10 @@ def train(
     try:
         config = override(recipe(name), _with_folds(changes or [], folds))
     except ValueError as e:
-        if rank == "0":  # all ranks say the same
+        if rank == "0":  # all ranks would say the same
             typer.echo(f"error: {e}", err=True)
+        else:
+            _let_rank_0_speak()
         raise typer.Exit(2) from e
     if show:
         typer.echo(config.to_yaml(), nl=False)
@@ -78,6 +81,7 @@ def train(
         else:
             folder, done = (join if under_torchrun() else start)(config, fresh)
     except Told as e:
+        _let_rank_0_speak()
         raise typer.Exit(2) from e
     except Interrupted as e:
         typer.echo(f"interrupted: {e}; the same command goes on", err=True)
@@ -88,6 +92,11 @@ def train(
         raise typer.Exit(2) from e
     if rank == "0":
         typer.echo(f"{'already complete, nothing to do' if done else 'run'}: {folder}")
+
+
+def _let_rank_0_speak() -> None:
+    """torchrun ends all ranks as soon as one has ended, at times before rank 0 has said why."""
+    time.sleep(10)
 
 
 def _with_folds(changes: list[str], folds: int | None) -> list[str]:

@@ -20,6 +20,7 @@ from data_sharding.private import only_one
 from data_sharding.schema import write_atomic
 from training.cohorts import cohort_names
 from training.config import Config, weights_sha256
+from training.overrides import leaves
 from training.packs import Pack, open_packs
 from training.tracking import say
 
@@ -230,15 +231,7 @@ def _news(config: Config, manifests: dict[str, str], stem: str) -> list[str]:
 
 def _decided(config: Config) -> dict[str, Any]:
     """The settings that decide the result, by dotted name."""
-    return dict(_leaves(config.decided()))
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return dict(leaves(config.decided()))
 
 
 def _teachers(config: Config) -> dict[str, Any]:

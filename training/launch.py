@@ -80,11 +80,15 @@ def join(config: Config, fresh: bool) -> tuple[Path, bool]:
         Interrupted: some rank was asked to stop, a checkpoint is written.
         Told: on the other ranks, what kept rank 0 from preparing (ValueError there).
     """
-    from training.world import join_torchrun
+    from training.world import in_torchrun
 
+    compute = config.compute
     fresh = fresh and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
-    with listening() as stop, ExitStack() as holding:
-        world = join_torchrun(config.compute.use_gpu, config.compute.collective_timeout_s)
+    with (
+        listening() as stop,
+        in_torchrun(compute.use_gpu, compute.collective_timeout_s) as world,
+        ExitStack() as holding,
+    ):
 
         def hold() -> tuple[Path, bool]:
             try:

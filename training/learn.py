@@ -25,7 +25,6 @@ from training.preprocess import Preprocessor
 from training.served import served_path
 from training.strategies import Task, strategy_for
 from training.stream import Group, Stream
-from training.target import names as names_of
 from training.tasks import Distil, Supervised
 from training.teaching import Teaching, teaching
 from training.tracking import say, tracker_for
@@ -99,10 +98,10 @@ class Labelled:
         return {"calibration": calibration, "operating_point": point}
 
 
-def labelled(run: Run, task: Task | None = None) -> Labelled:
+def aim_of(run: Run, task: Task | None = None) -> Labelled:
     """What this run's labels are for; `task` is by default plain cross-entropy."""
-    names = names_of(run.config.aim.classes)
-    return Labelled(labels(run.tune), run.config.operating_point, task or Supervised(names))
+    task = task or Supervised(run.config.aim.names)
+    return Labelled(labels(run.tune), run.config.operating_point, task)
 
 
 def learn(
@@ -127,7 +126,7 @@ def learn(
         teacher: a weights folder, for a student.
         aim: what it is for; by default what the run's labels tell.
     """
-    aim = aim or labelled(run)
+    aim = aim or aim_of(run)
     config, world, compute = run.config, run.world, run.config.compute
     folder = run.folder / name
     watchdog.feed(name)
@@ -155,7 +154,7 @@ def learn(
         taught = teaching(
             *(config.student, teacher, groups, slots, preprocessor, logits, world),
             run.breathe,
-            names_of(config.aim.classes),
+            config.aim.names,
         )
     task = taught.task
     if isinstance(task, Distil):

@@ -7,11 +7,11 @@ import math
 import torch
 from torch.nn import functional as F
 
-from training.target import TARGETS, names
+from training.target import TARGETS
 
 # Shapes: B samples of this rank, C classes.
 #: Low bone mass against normal, as names of groups in what is tracked.
-NAMES = names(TARGETS["low bone mass"].classes)
+NAMES = TARGETS["low bone mass"].names
 
 
 def cross_entropy(logits_BC: torch.Tensor, label_B: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -35,7 +35,7 @@ def _overridden(
 ) -> Config:
     """`override`, where the values of the settings in `texts` are taken as they are written."""
     tree: dict[str, Any] = config.model_dump(mode="json")
-    known = sorted(set(_leaves(tree)) - {"recipe"})
+    known = sorted({name for name, _ in leaves(tree)} - {"recipe"})
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals:
@@ -103,9 +103,10 @@ def _is_section(tree: Mapping[str, Any], name: str) -> bool:
     return isinstance(node, dict)
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
-    names = []
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a tree of settings by their dotted names, as overrides have them."""
     for key, value in tree.items():
-        name = f"{prefix}{key}"
-        names += _leaves(value, name + ".") if isinstance(value, dict) else [name]
-    return names
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -26,14 +26,12 @@ from training.config import Config, Stage
 from training.folder import note, read_facts
 from training.fracture import survival_model
 from training.grid_loss import GridSupervised
-from training.learn import Run, labels, learn
-from training.learn import labelled as labelled_aim
+from training.learn import Run, aim_of, labels, learn
 from training.memory import keep_freed
 from training.packs import same_as_before
 from training.predictions import predictions
 from training.samples import learnt_from
 from training.stream import Group
-from training.target import names as names_of
 from training.teachers import Teachers
 from training.teaching import check_teachers
 from training.tracking import say, summarise
@@ -74,12 +72,11 @@ def run(
 
 def image_model(run: Run, stage: Stage, train: ShardDataset) -> None:
     """Write ``image/weights``: one model, learnt from labels."""
-    grid, names = run.config.model.grid, names_of(run.config.aim.classes)
-    steps = -(-len(train) // stage.batch)
-    task = GridSupervised(grid, steps, names) if grid else None
+    grid, steps = run.config.model.grid, -(-len(train) // stage.batch)
+    task = GridSupervised(grid, steps, run.config.aim.names) if grid else None
     group = Group(train, np.arange(len(train)), labels(train))
     seed = 2 * run.config.seed
-    learn(run, "image", stage, [group], (stage.batch,), seed, aim=labelled_aim(run, task))
+    learn(run, "image", stage, [group], (stage.batch,), seed, aim=aim_of(run, task))
 
 
 def teacher_and_student(this: Run, train: ShardDataset) -> None:

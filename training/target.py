@@ -22,6 +22,7 @@ class Target:
     """`of` takes the name of a packed class to the number that is learnt; None leaves it out."""
 
     positive: str  # what `probability` in predictions is of
+    policy: str  # a label policy that serves
     classes: tuple[str, ...]
     of: Mapping[str, int | None]
 
@@ -40,13 +41,9 @@ class Target:
             )
 
     @property
-    def policy(self) -> str:
-        """A label policy that serves."""
-        return {
-            "low bone mass": "ospenscreen/1",
-            "osteoporosis": "li2026/1",
-            "low bone mass or osteoporosis": "three-class/1",
-        }[self.positive]
+    def names(self) -> tuple[str, ...]:
+        """The classes as names of groups in what is tracked."""
+        return tuple(name.replace(" ", "_") for name in self.classes)
 
     def labels(self, manifest: Manifest, index: pd.DataFrame) -> pd.Series:
         """Int64 [len(index)]: the number of each row's class, missing where it has none."""
@@ -66,19 +63,16 @@ def _translated(index: pd.DataFrame, numbers: Mapping[int, int | None]) -> pd.Se
     return pd.Series(out.to_numpy(object, na_value=pd.NA), index.index).astype("Int64")
 
 
-def names(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """The classes as names of groups in what is tracked."""
-    return tuple(name.replace(" ", "_") for name in classes)
-
-
 TARGETS = {
     "low bone mass": Target(
         "low bone mass",
+        "ospenscreen/1",
         ("normal", "low bone mass"),
         {"normal": 0, "low bone mass": 1, "osteopenia": 1, "osteoporosis": None},
     ),
     "osteoporosis": Target(
         "osteoporosis",
+        "li2026/1",
         ("not osteoporosis", "osteoporosis"),
         {
             **dict.fromkeys(("not osteoporosis", "normal", "low bone mass", "osteopenia"), 0),
@@ -87,6 +81,7 @@ TARGETS = {
     ),
     "three classes": Target(
         "low bone mass or osteoporosis",
+        "three-class/1",
         ("normal", "low bone mass", "osteoporosis"),
         CATEGORY,
     ),

@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+
+from training.interrupt import Interrupted
 
 T = TypeVar("T")
 
@@ -96,6 +99,28 @@ def join_torchrun(use_gpu: bool = False, timeout_s: float = 600) -> World:
     backend = "nccl" if use_gpu else "gloo"
     dist.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
     return joined(use_gpu, timeout_s)
+
+
+@contextmanager
+def in_torchrun(use_gpu: bool = False, timeout_s: float = 600) -> Iterator[World]:
+    """The world of `join_torchrun`; its group ends with the block.
+
+    A process that ends with its group alive is at times ended by C++ ("terminate called without
+    an active exception"), and torchrun then takes a run that is complete for one that failed.
+    After an error that only this rank knows of the group stays: to end it may wait for the others.
+    """
+    world = join_torchrun(use_gpu, timeout_s)
+    try:
+        yield world
+    except (ValueError, Interrupted):  # every rank has these
+        _end_group()
+        raise
+    _end_group()
+
+
+def _end_group() -> None:
+    if dist.is_initialized():  # DeepSpeed may have ended it with its engine
+        dist.destroy_process_group()
 
 
 def _require_gpu(use_gpu: bool) -> None:

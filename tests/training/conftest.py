@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 from training.config import Config
-from training.overrides import override
+from training.overrides import leaves, override
 from training.recipes import recipe
 
 if TYPE_CHECKING:
@@ -17,17 +17,8 @@ if TYPE_CHECKING:
 
 def as_overrides(config: Config) -> list[str]:
     """The whole configuration as command-line arguments."""
-
-    def leaves(tree: dict[str, Any], prefix: str = "") -> list[str]:
-        out = []
-        for key, value in tree.items():
-            if isinstance(value, dict):
-                out += leaves(value, f"{prefix}{key}.")
-            elif value is not None:
-                out.append(f"{prefix}{key}={value}")
-        return out
-
-    return leaves(config.model_dump(mode="json", exclude={"recipe"}))
+    tree = config.model_dump(mode="json", exclude={"recipe"})
+    return [f"{name}={value}" for name, value in leaves(tree) if value is not None]
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from data_sharding.reader import ShardDataset
 from data_sharding.schema import canonical_json
 from training.config import Config
 from training.folder import complete, folder_of, identity_of
-from training.overrides import override
+from training.overrides import leaves, override
 from training.packs import open_packs
 from training.recipes import recipe
 from training.samples import folds_of
@@ -75,7 +74,7 @@ def words(config: Config) -> list[str]:
     Places are always named: another machine may have another home.
     """
     known = recipe(config.recipe)
-    before, after = dict(_leaves(_tree(known))), dict(_leaves(_tree(config)))
+    before, after = dict(leaves(_tree(known))), dict(leaves(_tree(config)))
     changed = [n for n in after if n.startswith("paths.") or after[n] != before.get(n, ...)]
     found = [f"{n}={_text(after[n])}" for n in changed]
     assert override(known, found) == config, f"{config.recipe} {found}"
@@ -84,14 +83,6 @@ def words(config: Config) -> list[str]:
 
 def _tree(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude={"recipe"})
-
-
-def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _text(value: Any) -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from data_sharding.schema import sha256_file
 from tests.training.conftest import as_overrides
 from training.config import Config
 
@@ -64,6 +65,16 @@ def epochs_of(folder: Path) -> int:
 def checkpoints_of(folder: Path) -> list[Path]:
     """The teacher's, oldest first."""
     return sorted((folder / "teacher" / "checkpoints").glob("step-*"))
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Name -> SHA-256 of all that a run or its folds made, but for settings: these say where."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if not name.startswith(("logs/", "folds/", ".lock", "config")) and path.is_file():
+            found[name] = sha256_file(path)
+    return found
 
 
 def children(pid: int) -> list[int]:

@@ -1,14 +1,9 @@
-"""Folds as runs, stopped and killed and gone on with; and the whole, against slow computations."""
+"""What folds say together, against slow computations; leaks between them and changed files."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
-import signal
-import subprocess
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,52 +11,28 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from scipy.special import logit
 from sklearn.metrics import roc_auc_score
-from typer.testing import CliRunner
 
 from data_sharding.reader import ShardDataset
-from data_sharding.schema import sha256_file
 from eval.runs import Run
-from tests.training.conftest import as_overrides
 from tests.training.followed import pack_followed
-from tests.training.nodes import descendants
-from tests.training.processes import (
-    ENVIRONMENT,
-    checkpoints_of,
-    command,
-    ended,
-    epochs_of,
-    finish,
-    wait_for,
-)
-from training.__main__ import app
+from tests.training.processes import contents
 from training.config import Config
 from training.crossvalidate import cross_validate
-from training.crossvalidate.plan import Plan, words
-from training.crossvalidate.tail import Tail, last_lines
+from training.crossvalidate.plan import Plan
 from training.crossvalidate.together import mean_of
 from training.crossvalidate.whole import make
 from training.folder import complete
 from training.folds import fold_of
-from training.interrupt import EXIT_CODE
 from training.launch import start as do
 from training.overrides import override
-from training.recipes import RECIPES, recipe
+from training.recipes import recipe
 from training.validate import choose_threshold
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = ("pseudo.enabled=false", "teacher.epochs=2", "student.epochs=1", "compute.workers=1")
 MODELS = ("teacher", "student")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As the processes that are started here: sums over threads would be added in another order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -98,21 +69,6 @@ def table(folder: Path, cohort: str) -> pd.DataFrame:
 
 def of(frame: pd.DataFrame, model: str) -> pd.DataFrame:
     return frame.loc[frame["model"] == model]
-
-
-def contents(folder: Path) -> dict[str, str]:
-    """All that was made of the folds, by name; the settings say where, too."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if not name.startswith(("logs/", "folds/", ".lock", "config")) and path.is_file():
-            found[name] = sha256_file(path)
-    return found
-
-
-def invoke(config: Config, folds: int, *more: str):
-    kept = [w for w in as_overrides(config) if not w.startswith("data.fold")]
-    return CliRunner().invoke(app, [config.recipe, *kept, f"--folds={folds}", *more])
 
 
 def test_what_the_folds_say_together_is_their_mean(done):
@@ -308,149 +264,3 @@ def test_a_survival_models_risks_are_averaged_and_keep_their_order(tmp_path):
         *("here-train", "here-tune", "here-test")
     }
     assert cross_validate(config) == (plan.folder, True)
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_the_command_line_of_a_fold_makes_its_settings(name):
-    config = override(recipe(name), ["data.folds=5", "data.fold=3", "track.project=2024"])
-    if not config.alone:
-        config = override(config, ["paths.public=null", "teacher.lr=1e-5", "student.teachers=[/a]"])
-    said, *changes = words(config)
-    assert override(recipe(said), changes) == config
-    assert len(changes) < 12
-
-
-def test_what_a_user_did_is_one_line(tiny, monkeypatch):
-    config = tiny(*SMALL)
-    said = invoke(config, 40)
-    assert said.exit_code == 2
-    assert re.fullmatch(r"error: 40 folds, but \d+ patient.*at most \d+\n", said.output)
-    said = invoke(config, 2, "data.fold=1")
-    assert (said.exit_code, said.output) == (
-        *(2,),
-        "error: data.fold=1: --folds 2 goes through all folds; leave it out\n",
-    )
-    assert not config.paths.runs.exists()
-    monkeypatch.setenv("WORLD_SIZE", "1")
-    monkeypatch.setenv("RANK", "0")
-    said = invoke(config, 2)
-    assert said.exit_code == 2
-    assert "run it without torchrun" in said.output
-
-
-def test_lines_are_said_once_they_are_whole(tmp_path):
-    path = tmp_path / "log"
-    tail = Tail.from_now(path)
-    assert tail.lines() == []
-    path.write_bytes(b"one\n10%\r20%\rtwo\nth")
-    assert tail.lines() == ["one", "two"]
-    with path.open("ab") as f:
-        f.write(b"ree\n\n\xff\n")
-    assert tail.lines() == ["three", "�"]
-    assert Tail.from_now(path).lines() == []
-    assert last_lines(path, 2) == ["three", "�"]
-    assert last_lines(tmp_path / "none", 2) == []
-
-
-def folds_at_work(config: Config, n: int, env=ENVIRONMENT) -> subprocess.Popen[bytes]:
-    """The command, begun."""
-    kept = [w for w in command(config) if not w.startswith("data.fold")]
-    return subprocess.Popen(
-        [*kept, f"--folds={n}"],
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-
-
-def finish_well(config: Config, n: int) -> None:
-    """The command in processes of its own, all of one thread: others add their sums otherwise."""
-    driver = folds_at_work(config, n)
-    said = finish(driver)
-    assert driver.returncode == 0, said
-
-
-@pytest.mark.timeout(600)  # nine processes, each of which imports torch
-def test_stopped_and_killed_the_same_command_goes_on(tiny, tmp_path, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the folds that are begun from here
-    often = ("compute.checkpoint_steps=2", f"paths.runs={tmp_path / 'runs'}")
-    long = ("pseudo.enabled=false", "teacher.epochs=80", "student.epochs=1", "data.folds=2")
-    config = tiny(*long, *often)
-    plan = Plan.of(config)
-    first, second = (fold.folder for fold in plan.folds)
-
-    def ask() -> None:
-        wait_for(lambda: epochs_of(first) >= 3, 120)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    said = invoke(config, 2)
-    asking.join()
-    assert said.exit_code == EXIT_CODE, said.output
-    assert "fold 0: teacher: 80 epochs on" in said.output
-    assert "the folds write a checkpoint" in said.output
-    assert "fold 0, 1: stopped, what is done is kept; the same command goes on" in said.output
-    assert checkpoints_of(first)
-    assert not second.exists()
-
-    reached = epochs_of(first)
-    driver = folds_at_work(config, 2)
-    wait_for(lambda: epochs_of(first) > reached, 120)
-    os.kill(descendants(driver.pid)[0], signal.SIGKILL)
-    wait_for(lambda: epochs_of(second) >= 3, 120)  # the other fold is done all the same
-    fold = descendants(driver.pid)[0]
-    driver.kill()
-    said = finish(driver)
-    assert "fold 1: teacher: 80 epochs on" in said
-    wait_for(lambda: ended(fold), 60)  # it does not outlive its driver
-    assert not complete(second)
-    assert checkpoints_of(second)
-
-    said = invoke(config, 2)
-    assert said.exit_code == 0, said.output
-    assert said.output.splitlines()[-1] == f"run: {plan.folder}"
-    assert (tmp_path / "runs" / "latest").resolve() == plan.folder.resolve()
-
-    calm = Plan.of(tiny(*long, f"paths.runs={tmp_path / 'calm'}"))
-    finish_well(calm.config, 2)
-    ours, theirs = contents(plan.folder), contents(calm.folder)
-    assert ours == theirs
-
-    said = invoke(config, 2)
-    assert said.output == f"already complete, nothing to do: {plan.folder}\n"
-
-
-@pytest.mark.ray
-@pytest.mark.timeout(600)
-def test_on_a_cluster_folds_run_side_by_side_and_say_the_same(nodes, tiny, tmp_path):
-    """Two nodes of one CPU each: a fold on each, and no place for a fold of two workers."""
-    small = ("pseudo.enabled=false", "student.epochs=1", "teacher.epochs=150", "data.folds=2")
-    config = tiny(*small, f"paths.runs={tmp_path / 'ray'}", "compute.launcher=ray")
-    plan = Plan.of(config)
-    driver = folds_at_work(config, 2, env=nodes.environment)
-    said = finish(driver)
-    assert driver.returncode == 2, said
-    assert (
-        "error: a fold needs 2 CPUs of one node, and there are 1 CPU: set compute.workers" in said
-    )
-    assert not any(fold.folder.exists() for fold in plan.folds)
-
-    config = override(config, ["compute.workers=1"])
-    driver = folds_at_work(config, 2, env=nodes.environment)
-    try:
-        both = [fold.folder for fold in plan.folds]
-        wait_for(
-            lambda: all(0 < epochs_of(f) < 150 for f in both) or driver.poll() is not None, 120
-        )
-        assert driver.poll() is None, "one after the other"
-    finally:
-        said = finish(driver)
-    assert driver.returncode == 0, said
-    assert "fold 0: teacher: 150 epochs" in said
-    assert "fold 1: teacher: 150 epochs" in said
-    assert not (plan.folder / "ray").exists()
-
-    calm = Plan.of(tiny(*small, f"paths.runs={tmp_path / 'calm'}"))
-    finish_well(calm.config, 2)
-    assert contents(plan.folder) == contents(calm.folder)

@@ -14,6 +14,7 @@ import torch
 
 from data_sharding.reader import ShardDataset, read_index
 from data_sharding.schema import Manifest, sha256_file
+from tests.conftest import pack_pictures
 from tests.training.processes import command
 from tests.training.test_packs import repack
 from training import stages
@@ -38,8 +39,6 @@ PLAIN = ["model.name=test_convnext", "model.grid=null", "input.size=48"]
 @pytest.fixture(scope="module")
 def three(tmp_path_factory) -> dict[str, Path]:
     """Datasets of three classes, whose labels go 0, 1, 2, 0, ..., and one without labels."""
-    from tests.conftest import pack_pictures
-
     root = tmp_path_factory.mktemp("three")
     made = {
         "here": pack_pictures(
@@ -230,8 +229,6 @@ def test_a_network_that_cannot_save_memory_says_so():
 
 
 def test_a_split_without_a_class_is_refused(made, three, tmp_path):
-    from tests.conftest import pack_pictures
-
     few = pack_pictures(tmp_path / "few", "few", "internal", {"train": 4, "tune": 1, "test": 4})
     relabel(few)
     with pytest.raises(ValueError, match="nobody in tune has osteoporosis"):

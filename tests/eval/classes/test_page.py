@@ -1,10 +1,8 @@
 """The page prints three_classes.json: every number of it, and nothing that is not in it."""
 
-import html
 import json
 import re
 import shutil
-import subprocess
 
 import pytest
 
@@ -12,7 +10,7 @@ from eval.classes import three_classes
 from eval.classes.drawing import error_bars
 from eval.classes.page import render, write_page
 from eval.classes.shapes import ThreeClasses
-from tests.eval.test_report_browser import BROWSER, MEASURE, WIDTHS
+from tests.eval.browser import check_fits, needs_browser
 from tests.eval.test_report_numbers import forms, leaves, matches
 
 #: Decides which tests are counted as significant, and how many draws there were.
@@ -104,24 +102,6 @@ def test_names_cannot_act_as_html(template, tmp_path):
     assert "1 system; no test was made." in page
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome here to look with")
+@needs_browser
 def test_the_page_does_not_scroll_sideways(made, tmp_path):
-    page = re.sub(r"<meta http-equiv[^>]*>", "", render(made)).replace(
-        "<details>", "<details open>"
-    )
-    frames = [
-        f'<iframe width="{w}" height="900" srcdoc="{html.escape(page, quote=True)}"></iframe>'
-        for w in WIDTHS
-    ]
-    (tmp_path / "frames.html").write_text(f"<!doctype html>{''.join(frames)}{MEASURE}")
-    seen = subprocess.run(
-        [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=9000",
-         f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", f"{tmp_path / 'frames.html'}"],
-        capture_output=True, text=True, timeout=120, check=True,
-    ).stdout  # fmt: skip
-    (title,) = re.findall(r"<title>(\d[^<]*)</title>", seen)
-    measured = [tuple(map(int, part.split())) for part in title.split(";")]
-    assert [m[0] for m in measured] == list(WIDTHS)
-    for width, beyond, wide, tables in measured:
-        assert (beyond, wide) == (0, 0), f"at {width} pixels {wide} elements are too wide"
-        assert tables > 10
+    check_fits(render(made), tmp_path)

@@ -4,6 +4,7 @@
     data = ShardDataset("shards/asan", split="train")   # or s3://bucket/shards/asan
     data.image(0)   # uint8 or uint16 [512, 512], a view of the file
     data.sample(0)  # the facts beside it
+    data.extra(0, "crop")  # an array beside it, where the manifest declares such extras
 
 A shard is hashed before anything in it is used (`storage.stamps` remembers), and one that is
 not what was packed is named. Offsets come from ``index.parquet``, which may be damaged or hostile:
@@ -24,12 +25,13 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from data_sharding.extras import BLOCK, npy_header, places
 from data_sharding.schema import Manifest, Sample
 from data_sharding.storage.cache import Cache
 from data_sharding.storage.index import member_path, read_index
 from data_sharding.storage.stamps import is_intact
 from data_sharding.storage.store import open_place
-from data_sharding.storage.tarcheck import MAX_JSON, npy_header
+from data_sharding.storage.tarcheck import MAX_JSON
 from data_sharding.storage.verify import verify
 
 __all__ = ["ShardDataset", "member_path", "npy_header", "read_index", "verify"]
@@ -73,6 +75,11 @@ class ShardDataset:
         self._header = npy_header(shape, dtype)
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._size = len(self._header) + self._count * self._dtype.itemsize
+        # of each extra: how far behind the picture's data its own lie, and what they begin with
+        self._extras = {
+            extra.name: (at, extra.header, extra)
+            for extra, at in places(0, self._size, self.manifest.extras)
+        }
         self._index: pd.DataFrame | None = self._read_index()
         names = [s.path for s in self.manifest.shards]
         self.shards = np.asarray(pd.Categorical(self._index["shard"], names).codes, np.int32)
@@ -150,6 +157,35 @@ class ShardDataset:
             self._touch(i)
         return np.frombuffer(data, self._dtype, self._count, start).reshape(self._shape)
 
+    def extra(self, i: int, name: str) -> npt.NDArray[np.uint8 | np.uint16 | np.float32]:
+        """The array `name` beside picture `i`, of the shape and dtype that `manifest.extras` says:
+        a read-only view of the mapped file, no copy.
+
+        Raises:
+            ValueError: the dataset has no such extra, the shard is not what was packed, or the
+                bytes are not such an array.
+        """
+        if name not in self._extras:
+            there = ", ".join(self._extras) or "none"
+            raise ValueError(f"{self.folder}: no extra {name!r} beside the pictures, but {there}")
+        behind, header, extra = self._extras[name]
+        offset, data = self._npy.item(i, 0), self._map(self.shards.item(i))
+        start = offset + behind
+        # the tar was filled up to a whole block behind the picture: its data begin at one
+        if (
+            offset < 0
+            or offset % BLOCK
+            or start + extra.size > len(data)
+            or data[start : start + len(header)] != header
+        ):
+            raise ValueError(
+                f"{self._name(i)} has no {extra.dtype} array of {extra.shape} called {name} at "
+                f"byte {start}. Run `python -m data_sharding verify`."
+            )
+        dtype = np.dtype(extra.dtype).newbyteorder("<")
+        count = math.prod(extra.shape)
+        return np.frombuffer(data, dtype, count, start + len(header)).reshape(extra.shape)
+
     def sample(self, i: int) -> Sample:
         """The facts of sample `i`.
 
@@ -185,7 +221,7 @@ class ShardDataset:
         if self._store is not None:
             missing = set(self.shards[rows].tolist()) - set(self._maps)
             shards = [self.manifest.shards[n] for n in sorted(missing)]
-            self._store.prefetch(shards, self._shape, self.manifest.image_dtype)
+            self._store.prefetch(shards, self.manifest)
 
     def _read_index(self) -> pd.DataFrame:
         index = read_index(self.folder, self.manifest)
@@ -235,7 +271,7 @@ class ShardDataset:
     def _open(self, number: int) -> tuple[Path, BufferedReader]:
         shard = self.manifest.shards[number]
         if self._store is not None:
-            return self._store.open(shard, self._shape, self.manifest.image_dtype)
+            return self._store.open(shard, self.manifest)
         path = member_path(self.folder, shard.path)
         if not path.is_file() or not path.stat().st_size == shard.bytes > 0:
             raise ValueError(f"{path}: missing or not {shard.bytes} bytes long. Pack again.")

@@ -56,6 +56,7 @@ def merge(folders: Sequence[Path], out: Path, name: str, echo: Echo = print) -> 
             ("classes", first.classes, theirs.classes),
             ("image_shape", first.image_shape, theirs.image_shape),
             ("image_dtype", first.image_dtype, theirs.image_dtype),
+            ("extras", first.extras, theirs.extras),
             ("pixels", first.settings.get("pixels"), theirs.settings.get("pixels")),
         ):
             if a != b:
@@ -194,7 +195,8 @@ def _write(
     per_shard = int(like.settings.get("shard_samples", 256))
     with ShardWriter(out, per_shard) as writer:
         for sample, data, i in samples:
-            writer.add(sample, data.image(i))
+            extras = {extra.name: data.extra(i, extra.name) for extra in data.manifest.extras}
+            writer.add(sample, data.image(i), extras)
             shown()
     write_atomic(out / "ledger.csv", ledger)
     index_sha256 = write_index(out, writer.rows)

@@ -19,7 +19,17 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
+
+from data_sharding.extras import Extra, distinct
+from data_sharding.reasons import REASONS as REASONS
 
 MANIFEST_FORMAT = "osteoray-manifest/2"
 
@@ -71,7 +81,15 @@ class Sample(Strict):
         default=None, ge=0, description="from the radiograph to the fracture, or to the last visit"
     )
     applied: tuple[str, ...] = Field(description="what was done to the pixels, in order")
+    pose: tuple[float, float, float] | None = Field(
+        default=None, description="of a face: yaw, pitch and roll in degrees"
+    )
     pixels_sha256: str = Field(description="of the raw pixels, row-major, low byte first")
+
+    @model_serializer(mode="wrap")
+    def _faces_only(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Left out where there is none: other samples keep the bytes they always had.
+        return {k: v for k, v in plain(self).items() if k != "pose" or v is not None}
 
 
 #: Columns of ``index.parquet``: where each sample lies, and its table of facts. Row i is sample i.
@@ -115,6 +133,7 @@ class Manifest(Strict):
     settings: dict[str, Any] = Field(description="every option that decided the content")
     image_shape: tuple[int, ...]
     image_dtype: Literal["uint8", "uint16"] = "uint8"
+    extras: tuple[Extra, ...] = Field(default=(), description="arrays beside each picture")
     key_id: str = Field(description="fingerprint of the pseudonym key; never the key")
     shards: tuple[Shard, ...]
     index: str = "index.parquet"
@@ -123,6 +142,17 @@ class Manifest(Strict):
     ledger_sha256: str
     flow: tuple[FlowStep, ...]
     leaks: tuple[str, ...] = Field(default=(), description="pairs across splits that were allowed")
+
+    @field_validator("extras")
+    @classmethod
+    def _distinct(cls, extras: tuple[Extra, ...]) -> tuple[Extra, ...]:
+        distinct(extras)
+        return extras
+
+    @model_serializer(mode="wrap")
+    def _said(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Left out where there are none: such datasets keep their bytes and their hash.
+        return {k: v for k, v in plain(self).items() if k != "extras" or v}
 
     @property
     def hash(self) -> str:
@@ -152,84 +182,6 @@ class Manifest(Strict):
         except ValueError as e:
             raise ValueError(f"{path}: not an {MANIFEST_FORMAT} manifest: {e}") from e
 
-
-#: Every reason there is, in the words the console and the report use.
-REASONS = {
-    # files
-    "not_dicom": "not a DICOM file",
-    "truncated": "the file ends too early",
-    "no_pixels": "DICOM without a picture",
-    "wrong_modality": "not a radiograph (CR or DX)",
-    "not_chest": "not a chest radiograph",
-    "lateral_view": "lateral view",
-    "view_missing": "the header does not say which view it is",
-    "for_processing": "raw detector data, not meant to be looked at",
-    "multi_frame": "more than one frame",
-    "colour": "a colour picture",
-    "too_large": "larger than any such picture",
-    "undecodable": "the pixels cannot be decoded",
-    "blank": "nothing to be seen in the picture",
-    "unreadable": "the file cannot be read",
-    "no_patient_id": "the header names no patient",
-    "duplicate_file": "a copy of another file (same SOP instance)",
-    "conflicting_files": "one picture under several patients (same SOP instance)",
-    # files, by what the picture looks like
-    "under_exposed": "under-exposed: washed out to white, or drowned in noise",
-    "over_exposed": "over-exposed: burnt out to black",
-    "looks_lateral": "looks like a lateral view",
-    "looks_turned": "looks turned or upside down",
-    "looks_inverted": "looks like a negative",
-    "looks_not_chest": "does not look like a frontal chest radiograph",
-    "same_bytes": "a copy of another file (same bytes)",
-    "not_photo": "not a JPEG or PNG photograph",
-    "heic": "a HEIC photograph, which no free decoder here reads: export as JPEG",
-    "animated": "an animated picture",
-    # rows
-    "empty_line": "an empty line",
-    "bad_row": "a row with too many or too few cells",
-    "no_identifier": "no patient or image named",
-    "bad_date": "not a date (YYYY-MM-DD)",
-    "bad_t_score": "a T-score that is not a number",
-    "t_score_out_of_range": "a T-score outside of -10 to 10",
-    "no_t_score": "no T-score at any site",
-    "bad_value": "a value that cannot be",
-    "duplicate_row": "the same row again",
-    "conflicting_rows": "rows that contradict each other",
-    "incomplete_exam": "another row of the same examination could not be read",
-    "no_image_file": "metadata for an image that is not here",
-    "incomplete_patient": "another row of the same patient could not be read",
-    "prevalent_fracture": "a fracture before the picture or on its day: no follow-up",
-    "no_followup": "not seen again after the picture: no follow-up",
-    # patients
-    "no_dxa": "no usable DXA measurement",
-    "no_radiograph": "no usable chest radiograph",
-    "no_pa_view": "no PA view",
-    "missing_dates": "no picture with a date",
-    "outside_window": "no picture close enough to a DXA",
-    "age_unknown": "age unknown",
-    "under_age": "too young",
-    "osteoporosis": "osteoporosis (T <= -2.5)",
-    "site_missing": "a DXA site the policy requires was not measured",
-    "too_few_vertebrae": "too few evaluable lumbar vertebrae, and no other site",
-    "no_z_score": "no Z-score where the policy reads Z-scores",
-    "sex_unknown": "sex unknown, and the policy needs it",
-    "menopause_unknown": "menopausal status unknown, and the policy needs it",
-    "not_in_policy": "not one of the people the policy is for",
-    "no_photo": "no usable photograph",
-    "no_such_view": "no picture of the view asked for",
-    "no_readable_image": "no candidate picture could be read",
-    # images
-    "not_selected": "another picture of the patient was used",
-    "patient_excluded": "the patient was excluded",
-    "view_not_pa": "not a PA view",
-    "view_not_wanted": "not one of the views asked for",
-    "undated": "a picture without a date",
-    "not_in_metadata": "not in the metadata",
-    "finding": "has a finding (only 'No Finding' is taken)",
-    "support_devices": "a support device in the picture",
-    "over_age": "too old",
-    "age_implausible": "an age no person has",
-}
 
 #: Columns of ``ledger.csv``: one row for each file, row, image or patient that did not go through.
 #: `item` is a keyed pseudonym; the private folder beside the key says which path and row it is.

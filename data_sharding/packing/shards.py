@@ -1,4 +1,5 @@
-"""Write plain WebDataset tars with an index: ``<key>.npy`` and ``<key>.json`` for each sample.
+"""Write plain WebDataset tars with an index: ``<key>.npy`` and ``<key>.json`` for each sample, and
+between them ``<key>.<name>.npy`` for each of its extras (`data_sharding.extras`).
 
 The tars are USTAR with no dates and no owners, so equal samples give equal bytes. The plain
 `webdataset` library reads them; our reader seeks by ``index.parquet``.
@@ -13,7 +14,7 @@ import hashlib
 import io
 import os
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_sharding.reader import npy_header
+from data_sharding.extras import npy_header
 from data_sharding.schema import (
     INDEX_COLUMNS,
     Sample,
@@ -63,6 +64,9 @@ INDEX_SCHEMA = pa.schema(
 assert tuple(INDEX_SCHEMA.names) == INDEX_COLUMNS
 OFFSETS = ("npy_offset", "json_offset")
 Row = dict[str, Any]  # of the index, as plain values
+Pixels = npt.NDArray[np.uint8 | np.uint16]
+Extras = Mapping[str, npt.NDArray[Any]]  # in the manifest's order
+NO_EXTRAS: Extras = {}
 
 
 class Fragment:
@@ -73,18 +77,20 @@ class Fragment:
         self.size = 0
         self._file = path.open("wb")
 
-    def add(self, sample: Sample, pixels: npt.NDArray[np.uint8 | np.uint16]) -> None:
-        """Append the two members of one sample."""
-        npy = npy_header(pixels.shape, pixels.dtype.name) + raw(pixels)
+    def add(self, sample: Sample, pixels: Pixels, extras: Extras = NO_EXTRAS) -> None:
+        """Append the members of one sample: its picture, its extras in their order, its facts."""
+        npy = _npy(pixels)
         said = sample.model_dump(mode="json")
         facts = canonical_json(said).encode()
         place: Row = {"npy_size": len(npy), "json_size": len(facts)}
-        for kind, data in (("npy", npy), ("json", facts)):
+        beside = [(f"{name}.npy", _npy(array)) for name, array in extras.items()]
+        for kind, data in (("npy", npy), *beside, ("json", facts)):
             place[f"{kind}_offset"] = self.size + tarfile.BLOCKSIZE
             self.size += self._file.write(_header(f"{sample.key}.{kind}", len(data)))
             self.size += self._file.write(data)
             self.size += self._file.write(b"\0" * (-len(data) % tarfile.BLOCKSIZE))
-        self.rows.append({c: said.get(c) for c in INDEX_COLUMNS} | place)
+        at = {c: place[c] for c in ("npy_offset", "npy_size", "json_offset", "json_size")}
+        self.rows.append({c: said.get(c) for c in INDEX_COLUMNS} | at)
 
     def close(self, end: bool = False) -> None:
         """Close the file; with `end`, as a whole tar, flushed to disk."""
@@ -95,9 +101,13 @@ class Fragment:
         self._file.close()
 
 
-def raw(pixels: npt.NDArray[np.uint8 | np.uint16]) -> bytes:
-    """The pixels as they lie in a shard: row-major, of 16 bits the low byte first."""
-    return pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()
+def raw(array: npt.NDArray[Any]) -> bytes:
+    """An array as it lies in a shard: row-major, the low byte first."""
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _npy(array: npt.NDArray[Any]) -> bytes:
+    return npy_header(array.shape, array.dtype.name) + raw(array)
 
 
 def _header(name: str, size: int) -> bytes:
@@ -181,7 +191,7 @@ class ShardWriter:
     def _temporary(self) -> Path:
         return self.folder / f".{self._name}.tmp"
 
-    def add(self, sample: Sample, pixels: npt.NDArray[np.uint8 | np.uint16]) -> None:
+    def add(self, sample: Sample, pixels: Pixels, extras: Extras = NO_EXTRAS) -> None:
         """Append one sample; a change of split or a full tar opens the next one."""
         full = self._open is not None and len(self._open.rows) == self.per_shard
         if self._open is None or full or sample.split != self._split:
@@ -190,7 +200,7 @@ class ShardWriter:
             self._number[sample.split] = number + 1
             self._split, self._name = sample.split, shard_name(sample.split, number)
             self._open = Fragment(self._temporary)
-        self._open.add(sample, pixels)
+        self._open.add(sample, pixels, extras)
 
     def _finish(self) -> None:
         if self._open is None or self._split is None:

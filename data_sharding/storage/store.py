@@ -139,9 +139,7 @@ class Store:
             write_atomic(folder / "manifest.json", bytes(raw))
         return folder
 
-    def open(
-        self, shard: Shard, image_shape: tuple[int, ...], dtype: str
-    ) -> tuple[Path, BufferedReader]:
+    def open(self, shard: Shard, manifest: Manifest) -> tuple[Path, BufferedReader]:
         """A shard's place in the cache and its open file, downloaded if it is not there.
 
         Raises:
@@ -151,7 +149,8 @@ class Store:
 
         def fill(part: Path) -> None:
             self._download(shard.path, part, shard.sha256, shard.bytes)
-            check_tar(part, image_shape, dtype, shard.samples)
+            shape, dtype = manifest.image_shape, manifest.image_dtype
+            check_tar(part, shape, dtype, shard.samples, manifest.extras)
 
         try:
             return self.cache.get(shard.sha256, shard.bytes, fill)
@@ -159,8 +158,8 @@ class Store:
             where = f"{self.url}/{shard.path}"
             raise ValueError(f"{e}" if where in str(e) else f"{where}: {e}") from e
 
-    def prefetch(self, shards: Iterable[Shard], image_shape: tuple[int, ...], dtype: str) -> None:
-        """Begin to download `shards` in the background, four at a time.
+    def prefetch(self, shards: Iterable[Shard], manifest: Manifest) -> None:
+        """Begin to download `shards` of `manifest` in the background, four at a time.
 
         What goes wrong is not said here: it goes wrong again, aloud, when the shard is needed.
         """
@@ -168,7 +167,7 @@ class Store:
         def get(shard: Shard) -> None:
             try:
                 with _AHEAD:
-                    self.open(shard, image_shape, dtype)[1].close()
+                    self.open(shard, manifest)[1].close()
             except (OSError, ValueError):
                 pass
             finally:

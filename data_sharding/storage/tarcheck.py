@@ -7,28 +7,29 @@ lenient: they follow pax and GNU extensions, links and absolute paths, stop at t
 do not understand, and differ from each other in what they then see. This one accepts the plain
 USTAR that `packing.shards` writes and refuses all else, naming the member. For each key there
 is one ``.npy`` (no pickle: its header is compared with the only one that fits) and one ``.json`` (a
-`Sample` of that key), side by side; a ``.png`` or ``.jpg`` may lie with them.
+`Sample` of that key), side by side; a ``.png`` or ``.jpg`` may lie with them. Where the manifest
+declares extras, a sample is exactly its ``.npy``, each extra in its order, and its ``.json``.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import mmap
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from data_sharding.extras import BLOCK, Extra, npy_header
 from data_sharding.schema import Sample
 
-BLOCK = 512
 RECORD = 20 * BLOCK  # tars are filled up with zeros to whole records
 MAX_JSON = 1 << 16  # bytes; a sample's facts take about 700
 #: A key has no dot, because WebDataset ends it there, and nothing a path could be made of.
-NAME = re.compile(r"([A-Za-z0-9_-]{1,90})\.(npy|json|png|jpg)")
+NAME = re.compile(r"([A-Za-z0-9_-]{1,90})\.(npy|json|png|jpg|[a-z][a-z0-9_]{0,31}\.npy)")
+FACTS = ("json", "png", "jpg")  # what may lie beside the arrays
 #: What a picture that is not an array must begin with.
 MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "jpg": b"\xff\xd8\xff"}
 KINDS = {
@@ -44,23 +45,17 @@ class Member:
     """One file within a tar: its data are bytes `offset` to `offset + size`."""
 
     key: str
-    kind: str  # npy, json, png or jpg
+    kind: str  # npy, json, png, jpg, or an extra's, such as crop.npy
     offset: int
     size: int
 
 
-def npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
-    """The first bytes of an ``.npy`` of this shape and dtype: C order, low byte first."""
-    out = io.BytesIO()
-    descr = np.lib.format.dtype_to_descr(np.dtype(dtype).newbyteorder("<"))
-    np.lib.format.write_array_header_1_0(
-        out, {"descr": descr, "fortran_order": False, "shape": tuple(shape)}
-    )
-    return out.getvalue()
-
-
 def check_tar(
-    path: Path, image_shape: tuple[int, ...], dtype: str = "uint8", samples: int | None = None
+    path: Path,
+    image_shape: tuple[int, ...],
+    dtype: str = "uint8",
+    samples: int | None = None,
+    extras: Sequence[Extra] = (),
 ) -> list[dict[str, Member]]:
     """The members of each sample by kind, in order, if the tar is what it should be.
 
@@ -71,19 +66,22 @@ def check_tar(
         image_shape: of every ``.npy``.
         dtype: of every ``.npy``.
         samples: how many keys there must be; None does not count.
+        extras: the arrays that lie beside every picture.
 
     Raises:
         ValueError: the tar is anything else; says which member and why.
     """
-    header = npy_header(image_shape, dtype)
     array_bytes = math.prod(image_shape) * np.dtype(dtype).itemsize
+    headers = {"npy": (npy_header(image_shape, dtype), array_bytes)} | {
+        e.kind: (e.header, e.size - len(e.header)) for e in extras
+    }
     found: dict[str, dict[str, Member]] = {}
     last = ""
     with path.open("rb") as f:
         if not path.stat().st_size:
             raise ValueError(f"{path}: empty, not a tar")
         with mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            for member in _members(path, data):
+            for member in _members(path, data, {*headers, *FACTS}):
                 name = f"{member.key}.{member.kind}"
                 group = found.setdefault(member.key, {})
                 if member.kind in group:
@@ -91,17 +89,19 @@ def check_tar(
                 if group and last != member.key:
                     raise ValueError(f"{path}: {name} does not lie beside the rest of its sample")
                 group[member.kind], last = member, member.key
-                if problem := _content(data, member, header, array_bytes):
+                if problem := _content(data, member, headers):
                     raise ValueError(f"{path}: {name} {problem}")
     for key, group in found.items():
-        if missing := {"npy", "json"} - set(group):
+        if missing := {*headers, "json"} - set(group):
             raise ValueError(f"{path}: {key} has no {' and no '.join(sorted(missing))}")
+        if extras and list(group) != [*headers, "json"]:
+            raise ValueError(f"{path}: {key} is {', '.join(group)}, not in the manifest's order")
     if samples is not None and len(found) != samples:
         raise ValueError(f"{path}: {len(found)} samples, not {samples}")
     return list(found.values())
 
 
-def _members(path: Path, data: mmap.mmap) -> Iterator[Member]:
+def _members(path: Path, data: mmap.mmap, kinds: set[str]) -> Iterator[Member]:
     """Every member, headers checked; at the end, that nothing but zeros follows."""
     at, end = 0, len(data)
     while True:
@@ -111,7 +111,7 @@ def _members(path: Path, data: mmap.mmap) -> Iterator[Member]:
         if not any(block):
             break
         try:
-            member = _member(block, at + BLOCK)
+            member = _member(block, at + BLOCK, kinds)
         except ValueError as e:
             raise ValueError(f"{path}: {e}") from e
         name = f"{member.key}.{member.kind}"
@@ -128,8 +128,8 @@ def _members(path: Path, data: mmap.mmap) -> Iterator[Member]:
         raise ValueError(f"{path}: something follows the end of the tar at byte {at}")
 
 
-def _member(block: bytes, offset: int) -> Member:
-    """A USTAR header: POSIX.1-1988, plain files only.
+def _member(block: bytes, offset: int, kinds: set[str]) -> Member:
+    """A USTAR header: POSIX.1-1988, plain files of these kinds only.
 
     Raises:
         ValueError: anything else; names the member as far as it has a name.
@@ -148,8 +148,11 @@ def _member(block: bytes, offset: int) -> Member:
     if any(block[157:257]) or any(block[265:329]) or any(block[345:512]):
         raise ValueError(f"{shown} has a link's target, an owner, a path or bytes no field owns")
     plain = NAME.fullmatch(raw.decode("latin-1"))
-    if plain is None:
-        raise ValueError(f"{shown}: not KEY.npy, KEY.json, KEY.png or KEY.jpg in plain letters")
+    if plain is None or plain[2] not in kinds:
+        beside = "".join(f", KEY.{kind}" for kind in sorted(kinds - {"npy", *FACTS}))
+        raise ValueError(
+            f"{shown}: not KEY.npy{beside}, KEY.json, KEY.png or KEY.jpg in plain letters"
+        )
     if _octal(block[100:108], shown, "mode") & ~0o777:
         raise ValueError(f"{shown} sets the user or group who runs it")
     for start in (108, 116, 136):  # uid, gid, time: ours are 0, others do no harm
@@ -167,10 +170,11 @@ def _octal(field: bytes, name: str, what: str) -> int:
     return int(digits or b"0", 8)
 
 
-def _content(data: mmap.mmap, member: Member, header: bytes, array_bytes: int) -> str | None:
-    """What is wrong with a member's bytes, or None."""
+def _content(data: mmap.mmap, member: Member, headers: dict[str, tuple[bytes, int]]) -> str | None:
+    """What is wrong with a member's bytes, or None; `headers` and bytes of the arrays by kind."""
     start, size = member.offset, member.size
-    if member.kind == "npy":
+    header, array_bytes = headers.get(member.kind, headers["npy"])
+    if member.kind in headers:
         if size != len(header) + array_bytes:
             return f"has {size} bytes, not the {len(header) + array_bytes} of its array"
         if data[start : start + len(header)] != header:

@@ -49,7 +49,13 @@ def _verify_content(folder: Path, manifest: Manifest) -> list[str]:
     for shard in manifest.shards:
         path = folder / shard.path
         try:
-            found = check_tar(path, manifest.image_shape, manifest.image_dtype, shard.samples)
+            found = check_tar(
+                path,
+                manifest.image_shape,
+                manifest.image_dtype,
+                shard.samples,
+                manifest.extras,
+            )
         except ValueError as e:
             wrong.append(str(e))
             continue

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_sharding.extras import Extra
 from data_sharding.packing.shards import ShardWriter, write_index
 from data_sharding.schema import (
     CLASSES,
@@ -40,8 +41,19 @@ def label(i: int) -> int:
     return int(i % 3 == 0)
 
 
+def beside(i: int, extra: Extra) -> np.ndarray:
+    """What lies beside picture i: the numbers i * 7, i * 7 + 1, ... as far as the dtype counts."""
+    count = int(np.prod(extra.shape))
+    return (np.arange(count) + i * 7).astype(extra.dtype).reshape(extra.shape)
+
+
 def make_few(
-    folder: Path, n: int, per_shard: int = 256, shape: tuple[int, ...] = (8, 8), name: str = "many"
+    folder: Path,
+    n: int,
+    per_shard: int = 256,
+    shape: tuple[int, ...] = (8, 8),
+    name: str = "many",
+    extras: tuple[Extra, ...] = (),
 ) -> Path:
     """A packed dataset of n pictures, all of them in the split train."""
     folder.mkdir(parents=True)
@@ -49,7 +61,7 @@ def make_few(
     with ShardWriter(folder, per_shard) as writer:
         for i in range(n):
             facts = of_class[label(i)].model_copy(update={"key": key(i)})
-            writer.add(facts, picture(i, shape))
+            writer.add(facts, picture(i, shape), {e.name: beside(i, e) for e in extras})
     write_atomic(folder / "ledger.csv", "step,unit,item,patient,reason,evidence\n")
     Manifest(
         name=name,
@@ -58,6 +70,7 @@ def make_few(
         classes=CLASSES,
         settings={"pixels": "drawn/1"},
         image_shape=shape,
+        extras=extras,
         key_id="test",
         shards=tuple(writer.shards),
         index_sha256=write_index(folder, writer.rows),

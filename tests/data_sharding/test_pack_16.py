@@ -11,6 +11,7 @@ import pytest
 import webdataset
 
 from data_sharding.batches import Batches
+from data_sharding.extras import npy_header
 from data_sharding.leaks import find, of_dataset
 from data_sharding.ledger import Refused
 from data_sharding.order import Plan
@@ -21,7 +22,7 @@ from data_sharding.reader import ShardDataset
 from data_sharding.rearrange import merge, split
 from data_sharding.schema import Manifest, sha256_file
 from data_sharding.storage.cache import Cache
-from data_sharding.storage.tarcheck import check_tar, npy_header
+from data_sharding.storage.tarcheck import check_tar
 from data_sharding.storage.verify import verify
 from tests.conftest import pack_pictures
 from tests.data_sharding.pictures.test_cxr import averaged

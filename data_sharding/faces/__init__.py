@@ -1,0 +1,1 @@
+"""A photograph to one face: found, meshed, judged, turned upright and masked."""

@@ -12,18 +12,17 @@ import pandas as pd
 import pytest
 import torch
 from scipy.special import expit
-from skimage.color import rgb2lab
 
 from data_sharding.phantom.atlas import Atlas
 from data_sharding.phantom.masks import REGIONS
 from data_sharding.reader import ShardDataset
 from data_sharding.schema import CLASSES
 from eval.evaluate import evaluate_run
-from eval.pictures.chosen import choose, right, wrong
+from eval.pictures.chosen import right, wrong
 from eval.pictures.explain import attention_of, panels
 from eval.pictures.explained import UNKNOWN
 from eval.pictures.gradcam import gradcam
-from eval.pictures.overlay import heat, panel_png
+from eval.pictures.overlay import panel_png
 from eval.report import write_report
 from eval.runs import Run
 from tests.eval.pictures.phantom_run import phantom_run
@@ -165,68 +164,6 @@ def test_the_report_shows_them(trained):
     assert write_report(trained).read_text() == page
 
 
-def test_right_answers_are_by_probability_then_key_and_one_per_patient(
-    run, make_cohort, save_cohort
-):
-    frame = make_cohort("a-test", 40, repeats=2, models=("student",))
-    save_cohort(run, frame.assign(probability=frame["label"] * 0.8 + 0.1), "a-test")
-    chosen = [c for c in choose(Run.at(run), "student", 3) if c.where == "a-test"]
-    expected = [
-        key
-        for label in (1, 0)
-        for key in frame[frame["label"] == label].drop_duplicates("patient")["key"][:3]
-    ]
-    assert [c.key for c in chosen] == expected
-    assert [c.group for c in chosen] == [RIGHT[1]] * 3 + [RIGHT[0]] * 3
-
-
-def test_failures_are_the_worst_of_every_cohort(run, make_cohort, save_cohort):
-    """By a sort written out: severest first, then surest; false alarms by surety alone."""
-    frame = make_cohort("a-test", 300, repeats=2, models=("student",))
-    rng = np.random.default_rng(1)
-    frame["probability"] = rng.random(len(frame)).round(2)  # ties
-    frame.loc[frame.index % 17 == 0, "severity"] = None
-    save_cohort(run, frame, "a-test")
-    found = choose(Run.at(run), "student", 5)
-    answer = frame["probability"] >= frame["threshold"]
-    rank = {"advanced": 0, "moderate": 1, "mild": 2, "normal": 3, None: 4}
-    missed = sorted(
-        (rank[s if isinstance(s, str) else None], p, key, who)
-        for s, p, key, who in frame[(frame["label"] == 1) & ~answer][
-            ["severity", "probability", "key", "patient"]
-        ].itertuples(index=False)
-    )
-    alarms = sorted(
-        (-p, key, who)
-        for p, key, who in frame[(frame["label"] == 0) & answer][
-            ["probability", "key", "patient"]
-        ].itertuples(index=False)
-    )
-    for group, rows in ((MISSED, missed), (ALARM, alarms)):
-        once = {}
-        for row in rows:
-            once.setdefault(row[-1], row[-2])
-        chosen = [c for c in found if (c.where, c.group) == ("a-test", group)]
-        assert [c.key for c in chosen] == list(once.values())[:5]
-        assert all(c.target == (group == ALARM) for c in chosen)
-    assert {c.where for c in found if c.group == MISSED} >= {"a-test", "north-external"}
-    assert not any(c.where == "asan-tune" for c in found)
-
-
-def test_without_a_threshold_nobody_is_right_or_wrong(run, make_cohort, save_cohort):
-    save_cohort(run, make_cohort("a-test", 40).assign(threshold=np.nan), "a-test")
-    assert not [c for c in choose(Run.at(run), "student", 3) if c.where == "a-test"]
-
-
-def test_proxies_shown_are_the_surest(run):
-    frame = pd.read_parquet(run / "pseudo/pseudo_labels.parquet")
-    chosen = [
-        c for c in choose(Run.at(run), "student", 2) if c.target == 1 and c.where == "public set"
-    ]
-    top = frame.sort_values("probability", ascending=False).drop_duplicates("patient").head(2)
-    assert [c.key for c in chosen] == top["key"].tolist()
-
-
 @pytest.fixture(scope="module")
 def phantom(world):
     """A run on a phantom's two hospitals and public set."""
@@ -317,61 +254,6 @@ def test_a_world_that_does_not_know_the_pictures_says_so(trained, phantom, tmp_p
     alien, looks = found.undefined.split("; ", 1)
     assert alien == f"{UNKNOWN}: they are not of this world (asan-test, north-external)"
     assert re.match(r"the packed picture is \d+\.\d grey levels off .* \(public-public\)$", looks)
-
-
-def test_a_panel_is_the_picture_beside_its_heat():
-    pixels = np.full((64, 64), 100, np.uint8)
-    cam = np.zeros((16, 16))
-    cam[:8] = 1.0
-    picture = cv2.imdecode(np.frombuffer(panel_png(pixels, cam), np.uint8), 1).astype(int)
-    left, right = picture[:, :256], picture[:, 262:]
-    assert (left == 100).all()
-    assert (right[-40:] == 100).all()
-    assert (np.abs(right[:40] - 100).max(axis=2) > 30).all()
-    # a white line within black where the map is at half its most, between 112 and 144
-    column = right[60:200, 100].mean(axis=1)
-    line = int(column.argmax())
-    assert 112 < 60 + line < 144
-    assert column[line] > 240
-    assert column[line - 3 : line + 4].min() < 60
-
-
-def test_a_panel_has_a_third_picture_where_a_model_has_tiles():
-    """Each tile under one heat up to its edge, and a line around what is above half."""
-    pixels = np.full((60, 60), 100, np.uint8)
-    tiles = np.array([[1.0, 0.0, 0.0], [0.0, 0.25, 0.0], [0.0, 0.0, 0.0]])
-    data = panel_png(pixels, np.zeros((8, 8)), tiles)
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), 1).astype(int)
-    assert picture.shape == (256, 3 * 256 + 2 * 6, 3)
-    assert (picture[:, :256] == picture[:, 262:518]).all()
-    third = picture[:, 524:]
-    expected = 100 * (1 - 0.6 * 0.25) + 255 * 0.6 * 0.25 * heat(np.array([0.25]))[0, ::-1]
-    assert np.abs(third[90:166, 90:166] - expected).max() <= 1
-    assert np.abs(third[10:70, 10:70] - third[40, 40]).max() == 0
-    assert (third[190:, :] == 100).all()
-
-
-def test_of_16_bits_the_upper_eight_are_shown():
-    rng = np.random.default_rng(0)
-    eight = rng.integers(0, 256, (32, 32)).astype(np.uint8)
-    cam = rng.random((8, 8))
-    assert panel_png(eight.astype(np.uint16) * 257, cam) == panel_png(eight, cam)
-
-
-def test_a_map_without_evidence_leaves_the_picture_as_it_is():
-    pixels = np.random.default_rng(0).integers(0, 255, (32, 48)).astype(np.uint8)
-    picture = cv2.imdecode(np.frombuffer(panel_png(pixels, np.zeros((8, 8))), np.uint8), 1)
-    assert picture.shape == (171, 518, 3)
-    assert (picture[:, :256] == picture[:, 262:]).all()
-
-
-def test_heat_is_told_apart_without_colour():
-    """Perceptually uniform: lightness (L* of CIELAB, by skimage) rises evenly all the way."""
-    lightness = rgb2lab(heat(np.linspace(0, 1, 101))[None])[0, :, 0]
-    steps = np.diff(lightness)
-    assert (steps > 0).all()
-    assert lightness[-1] - lightness[0] > 90
-    assert steps.std() < 0.5 * steps.mean()
 
 
 def test_without_weights_it_says_so(run):

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 
 from eval.inputs import labels, probabilities
+from eval.multiclass import classes
 
 
 @dataclass(frozen=True)
@@ -93,3 +94,55 @@ def _quantiles(values: NDArray[np.float64], parts: int) -> NDArray[np.float64]:
     whole, rest = np.divmod(np.arange(parts + 1) * (values.size - 1), parts)
     low, high = ordered[whole], ordered[np.minimum(whole + 1, values.size - 1)]
     return np.where((rest == 0) | (low == high), low, low + (high - low) * (rest / parts))
+
+
+def of_classes(
+    y: ArrayLike, P: ArrayLike, groups: int = 10, draws: int = 2000, seed: int = 0
+) -> HosmerLemeshow:
+    """The test over k classes at once (Fagerland, Hosmer & Bofin, Stat Med 2008), on new data.
+
+    Rows are grouped by 1 - P of the first class, and each group compares k counts. On data that the
+    model was not fitted on the probabilities say all of what is to be expected, so that p is had by
+    drawing classes from them: cells that expect next to nobody, as the rarest class among the
+    healthiest, do no harm. `df` is what chi-squared would have. `table` is empty.
+
+    Args:
+        y: class of each row, 0 to k - 1, [n].
+        P: [n, k], rows sum to 1.
+        groups: how many at most.
+        draws: of classes; p is no smaller than 1 / (draws + 1).
+        seed: of the draws.
+
+    Raises:
+        ValueError: classes or probabilities are not what they should be; fewer than 3 groups asked.
+    """
+    truth, p = classes(y, P)
+    if groups < 3:
+        raise ValueError(f"{groups} groups: at least 3")
+    if not truth.size:
+        return HosmerLemeshow(None, None, None, (), "no rows")
+    breaks = np.unique(_quantiles(1 - p[:, 0], groups))
+    k = max(1, breaks.size - 1)
+    if k < 3:
+        reason = f"{k} groups are left where equal probabilities share one: fewer than 3"
+        return HosmerLemeshow(None, None, None, (), reason)
+    place = np.clip(np.searchsorted(breaks, 1 - p[:, 0], "left") - 1, 0, k - 1)
+    member = np.eye(k)[place]
+    expected = member.T @ p
+    if expected.min() <= 0:
+        reason = "a group expects nobody of a class: probabilities of 0 or 1 allow no such test"
+        return HosmerLemeshow(None, None, None, (), reason)
+
+    def statistic(said: NDArray[np.int64]) -> NDArray[np.float64]:
+        # said: (draws, rows) -> counts of a class: (draws, groups)
+        gaps = [((said == c) @ member - e) ** 2 / e for c, e in enumerate(expected.T)]
+        return np.sum(gaps, axis=(0, 2))
+
+    found = float(statistic(truth[None])[0])
+    below = p.cumsum(axis=1)[:, :-1]
+    rng, beyond = np.random.default_rng(seed), 0
+    for start in range(0, draws, 100):
+        u = rng.random((min(100, draws - start), truth.size))
+        drawn = (u[:, :, None] > below).sum(axis=2)
+        beyond += int((statistic(drawn) >= found * (1 - 1e-12)).sum())
+    return HosmerLemeshow(found, k * (p.shape[1] - 1), (beyond + 1) / (draws + 1), ())

@@ -23,6 +23,7 @@ from eval.pdf import pdf
 from eval.reporting.contents import contents, shown
 from eval.reporting.page import page
 from eval.reporting.pictures import Pictures, pictures
+from eval.reporting.three import NOTHING, Three, three, write_json
 from eval.runs import Run
 
 NOT_ASKED = "not asked for (--no-explain)"
@@ -49,21 +50,29 @@ def write_report(run: Path, explain: bool = True, world: Path | None = None) -> 
     if not metrics:
         raise ValueError("\n".join(problems))
     seen = pictures(run_, world) if explain else Pictures(why=NOT_ASKED, no_attention=NOT_ASKED)
-    html = render(run_, metrics, problems, seen)
+    of_three = three(run_)
+    html = render(run_, metrics, problems, seen, of_three)
     target = run / "report" / "index.html"
     target.parent.mkdir(exist_ok=True)
+    write_json(of_three, target.parent)
     write_atomic(target, html)
     _write_pdf(html, target.with_name("report.pdf"))
     return target
 
 
-def render(run: Run, metrics: Sequence[Metrics], problems: Sequence[str], seen: Pictures) -> str:
+def render(
+    run: Run,
+    metrics: Sequence[Metrics],
+    problems: Sequence[str],
+    seen: Pictures,
+    of_three: Three = NOTHING,
+) -> str:
     """The page as text."""
     positive = run.learnt.positive
     figures = {
         m.cohort: cohort_figures(m, judged(run, m.cohort).frame, positive) for m in shown(metrics)
     }
-    return page(**contents(run, metrics, problems, figures, seen))
+    return page(**contents(run, metrics, problems, figures, seen, of_three))
 
 
 def _write_pdf(html: str, target: Path) -> None:

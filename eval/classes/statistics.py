@@ -93,12 +93,23 @@ class Statistic:
 
 def decided(cases: Cases, P: NDArray[np.float64], said: NDArray[np.int64]) -> dict[str, Statistic]:
     """What depends on the answers [n], and the ranked probability score of P [n, 3]."""
-    values = np.zeros((cases.truth.size, CELLS + 1))
-    values[np.arange(cases.truth.size), cases.truth * K + said] = 1
-    values[:, CELLS] = rps(cases.truth, P)
-    once = _of_sums(values.sum(axis=0)[None])
+    values = marked(cases.truth, P, said)
+    once = of_totals(values.sum(axis=0)[None])
     drawn = {} if cases.counts is None else _drawn(cases.counts, cases.patient, values)
     return {name: Statistic(float(v[0]), drawn.get(name)) for name, v in once.items()}
+
+
+def marked(
+    truth: NDArray[np.int64], P: NDArray[np.float64], said: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Of each row a 1 in its cell of the flattened confusion, and its score: [n, 10].
+
+    Their sums over any rows are what `of_totals` makes statistics of.
+    """
+    values = np.zeros((truth.size, CELLS + 1))
+    values[np.arange(truth.size), truth * K + said] = 1
+    values[:, CELLS] = rps(truth, P)
+    return values
 
 
 def ranked(cases: Cases, P: NDArray[np.float64]) -> dict[str, Statistic]:
@@ -127,11 +138,11 @@ def rps(truth: NDArray[np.int64], P: NDArray[np.float64]) -> NDArray[np.float64]
 def _drawn(
     counts: NDArray[np.int16], patient: NDArray[np.int64], values: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
-    return _of_sums(of_sums(counts, patient, values, lambda sums: sums))
+    return of_totals(of_sums(counts, patient, values, lambda sums: sums))
 
 
-def _of_sums(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Statistics [tables] of summed cells and scores [tables, 10]; NaN where undefined."""
+def of_totals(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Statistics [tables] of sums of `marked` rows [tables, 10]; NaN where undefined."""
     cells, score = sums[:, :CELLS], sums[:, CELLS]
     tables = cells.reshape(-1, K, K)
     right, seen, given = np.einsum("tii->ti", tables), tables.sum(axis=2), tables.sum(axis=1)

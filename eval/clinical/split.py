@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_sharding.schema import sha256_file
+from data_sharding.schema import Manifest, sha256_file
 from eval.frames import Frame
 from eval.learnt import POSITIVE
 from eval.runs import Run, read_parquet
@@ -41,6 +41,18 @@ def training_rows(run: Run) -> Training:
         ValueError: run.json names none or several, the dataset is not there, has changed since the
             run used it, or lacks a column.
     """
+    manifest, path, index = packed_rows(run)
+    rows = index.loc[index["split"] == "train", list(COLUMNS)].reset_index(drop=True)
+    rows["label"] = _as_learnt(rows["label"], manifest.classes, run.learnt.positive, path)
+    return Training(manifest.name, rows, frozenset(rows["patient"].astype(str)))
+
+
+def packed_rows(run: Run) -> tuple[Manifest, Path, Frame]:
+    """The run's one internal dataset: its manifest, the path of its index, and the index itself.
+
+    Raises:
+        ValueError: as `training_rows`.
+    """
     internal = [p for p in run.packs if p.role == "internal"]
     if len(internal) != 1:
         names = ", ".join(p.name for p in internal) or "none"
@@ -56,9 +68,7 @@ def training_rows(run: Run) -> Training:
     index = read_parquet(path)
     if missing := [c for c in (*COLUMNS, "split") if c not in index]:
         raise ValueError(f"{path}: columns missing: {', '.join(missing)}. Pack again.")
-    rows = index.loc[index["split"] == "train", list(COLUMNS)].reset_index(drop=True)
-    rows["label"] = _as_learnt(rows["label"], pack.manifest.classes, run.learnt.positive, path)
-    return Training(pack.manifest.name, rows, frozenset(rows["patient"].astype(str)))
+    return pack.manifest, path, index
 
 
 def _as_learnt(label: Frame, classes: tuple[str, ...], positive: str, path: Path) -> Frame:

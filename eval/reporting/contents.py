@@ -16,6 +16,7 @@ from eval.figures import Figures, training_figures
 from eval.frames import Frame
 from eval.learnt import Learnt
 from eval.plots import tenths
+from eval.reporting import three
 from eval.reporting.benefit import SENSIBLE, acts, gains
 from eval.reporting.cautions import cautions, elsewhere
 from eval.reporting.clinical import UNITS, clinical, directions, word
@@ -25,6 +26,7 @@ from eval.reporting.prevalence import Reweighted, reweighted
 from eval.reporting.probe import named, probe
 from eval.reporting.tables import table1, table2
 from eval.reporting.text import rows
+from eval.reporting.three import NOTHING, Three
 from eval.runs import MODELS, Run, is_tuning
 
 #: All of an absolute path but its last name; not of a URL.
@@ -57,6 +59,7 @@ def contents(
     problems: Sequence[str],
     figures: dict[str, Figures],
     pictures: Pictures,
+    of_three: Three = NOTHING,
 ) -> dict[str, Any]:
     """What the templates are given, by name.
 
@@ -66,6 +69,7 @@ def contents(
         problems: why other cohorts have none, a line each.
         figures: of the cohorts `shown`.
         pictures: Grad-CAM, or why there is none.
+        of_three: of a run that learnt three classes.
     """
     best = wording.headline(metrics)
     drawn = shown(metrics)
@@ -77,12 +81,16 @@ def contents(
     facts, learnt, beside = run.facts, run.learnt, clinical(run, drawn)
     return {
         "sections": {
+            "three": of_three.there,
             "fractures": any(x.fracture for m in drawn for x in m.models),
             "scores": not foretold.fractures_only(metrics),
             **dict.fromkeys(OF_LABELS, not foretold.fractures_only(metrics)),
             **dict.fromkeys(OF_CLINICAL, beside.there and not foretold.fractures_only(metrics)),
         },
         "fractures_only": foretold.fractures_only(metrics),
+        "three": of_three,
+        "three_lines": three.lines,
+        "three_answer": three.answer,
         "leading_c": foretold.leading(metrics),
         "foretold": foretold,
         "metrics": in_order(metrics),

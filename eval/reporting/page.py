@@ -16,6 +16,7 @@ from eval.reporting import text
 #: Address and title of every section, in the order of the page.
 SECTIONS = (
     ("results", "Results"),
+    ("three", "Three classes"),
     ("scores", "What it says of everybody"),
     ("people", "Who was studied"),
     ("flow", "From the archive to the cohort"),

@@ -7,6 +7,8 @@ python -m eval report RUN RUN ...     write RUN/report/compare.html
 python -m eval compare RUN RUN ...    print the tests between models and cohorts
 python -m eval clinical RUN           clinical and combined models of the run's cohorts
 python -m eval classes --first RUN ...  three classes: two stages against one model
+python -m eval variants RUN RUN ...   three classes: ablations and baselines, one table
+python -m eval fusion --face RUN --cxr RUN --out DIR  face, CXR and clinical scores as one
 python -m eval lint TABLE             does a table of results contradict itself?
 """
 
@@ -25,6 +27,7 @@ from eval.evaluate import evaluate_run
 from eval.gates import check
 from eval.peer import as_run
 from eval.runs import Run
+from eval.three import classes, variants
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,6 +44,8 @@ python -m eval report RUN RUN ...     write RUN/report/compare.html
 python -m eval compare RUN RUN ...    print the tests between models and cohorts
 python -m eval clinical RUN           clinical and combined models of the run's cohorts
 python -m eval classes --first RUN ...  three classes: two stages against one model
+python -m eval variants RUN RUN ...   three classes: ablations and baselines, one table
+python -m eval fusion --face RUN --cxr RUN --out DIR  face, CXR and clinical scores as one
 python -m eval lint TABLE             does a table of results contradict itself?
 
 A run is a folder holding cohorts/COHORT/predictions.parquet, as training leaves it; or a file of
@@ -242,53 +247,8 @@ def clinical(
     judge(outcomes)
 
 
-@app.command()
-def classes(
-    first: Annotated[
-        str | None,
-        typer.Option(metavar="RUN", help="that finds osteoporosis; RUN:MODEL where it has several"),
-    ] = None,
-    second: Annotated[
-        str | None,
-        typer.Option(metavar="RUN", help="that finds low bone mass among the rest"),
-    ] = None,
-    unified: Annotated[
-        list[str] | None,
-        typer.Option(metavar="RUN", help="a model of three classes; may be given several times"),
-    ] = None,
-    cohort: Annotated[
-        list[str] | None, typer.Option(metavar="COHORT", help="judge this one only; repeatable")
-    ] = None,
-    tuned: Annotated[
-        bool, typer.Option("--tuned", help="judge unified models at thresholds of tuning data too")
-    ] = False,
-    draws: Annotated[int, typer.Option(metavar="N", help="resamples of patients")] = 5000,
-    out: Out = None,
-    as_json: Json = False,
-) -> None:
-    """Normal, low bone mass or osteoporosis: two stages against models of three classes.
-
-    The stages' probabilities are composed and their frozen thresholds applied in turn; errors are
-    attributed to the stage that made them. All systems are judged and tested, paired, on the same
-    pictures. Writes three_classes.html and .json to --out, or to the first run's report folder.
-    """
-    from eval.classes import three_classes
-    from eval.classes.page import write_page
-    from eval.classes.sources import split
-    from eval.classes.table import table
-
-    with quiet(as_json):
-        made = or_exit(
-            lambda: three_classes(first, second, unified or (), cohort or (), tuned, draws)
-        )
-        named = first or (unified or [""])[0]
-        target = out or or_exit(lambda: as_run(split(named)[0])) / "report"
-        page, _ = or_exit(lambda: write_page(made, target))
-    if as_json:
-        console.emit(made.model_dump(mode="json"))
-    else:
-        typer.echo(table(made))
-        typer.echo(f"report: {page}")
+app.command()(classes)
+app.command()(variants)
 
 
 @app.command()

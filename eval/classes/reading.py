@@ -76,12 +76,15 @@ class Reading:
         )
 
 
-def readings(source: Source, asked: Sequence[str] = ()) -> tuple[list[Reading], Body | None]:
+def readings(
+    source: Source, asked: Sequence[str] = (), with_body: bool = True
+) -> tuple[list[Reading], Body | None]:
     """The labelled cohorts that chose nothing, and the model of age, sex and BMI.
 
     Args:
         source: a model of three classes.
         asked: cohorts to keep to.
+        with_body: fit that model too.
 
     Raises:
         ValueError: there is none; rows that cannot be judged.
@@ -92,8 +95,9 @@ def readings(source: Source, asked: Sequence[str] = ()) -> tuple[list[Reading], 
         raise ValueError(f"{source.name}: only tuning cohorts have categories: nobody to judge")
     rows = {c: common_rows(c, [source]) for c in judged}
     body, why = None, ""
+    people = {p for r in rows.values() for p in r.patient.tolist()}
     try:
-        body = body_of(source.run, {p for r in rows.values() for p in r.patient.tolist()})
+        body = body_of(source.run, people) if with_body else None
     except ValueError as e:
         why = str(e)
     found = []

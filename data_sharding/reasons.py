@@ -37,6 +37,7 @@ REASONS = {
     "no_face": "no face to be found",
     "several_faces": "several faces",
     "small_face": "the face is too small",
+    "cut_face": "the face is cut off by the photograph's edge",
     "blurred_face": "the face is blurred",
     "turned_face": "the face is turned away",
     "eyes_closed": "eyes closed",

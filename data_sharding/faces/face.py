@@ -14,11 +14,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from data_sharding.faces.eyes import openness
 from data_sharding.faces.finder import find
 from data_sharding.faces.mesh import mesh
 from data_sharding.faces.oval import FILL, frame_of, mask
 from data_sharding.faces.pose import Pose, pose_of
-from data_sharding.faces.sampling import sample
+from data_sharding.faces.quality import OTHER, check_eyes, check_geometry, check_picture
+from data_sharding.faces.regions import region_map
+from data_sharding.faces.sampling import Floats, sample
 from data_sharding.ledger import Refused
 
 PIXELS = "face/1"  # the manifest's name for what this module does
@@ -49,21 +52,23 @@ def make_face(rgb: npt.NDArray[np.uint8], size: int = 512) -> Face:
     """The one face of a photograph, uint8 [H, W, 3], upright.
 
     Raises:
-        Refused: no_face, several_faces, small_face, turned_face.
+        Refused: no_face, several_faces, small_face, cut_face, turned_face, eyes_closed,
+            face_exposure, blurred_face, forehead_covered.
     """
-    boxes = find(rgb)
-    if not boxes:
-        raise Refused("no_face", "the detector finds none")
-    points = mesh(rgb, boxes[0])
-    if points is None:
-        raise Refused("no_face", "the mesh fits nothing where the detector sees a face")
+    points = _the_one(rgb)
     pose = pose_of(points)
     frame = frame_of(points)
+    check_geometry(rgb.shape, frame, frame.side * FILL, pose)
+    opening = openness(rgb, points)
+    if opening is None:
+        raise Refused("no_face", "the mesh with attention fits nothing where the plain one did")
+    check_eyes(opening)
     matrix = frame.matrix(size)
     landmarks = np.c_[
         points[:, :2] @ matrix[:, :2].T + matrix[:, 2], points[:, 2] * size / frame.side
     ].astype(np.float32)
     open_picture = sample(rgb, frame, size)
+    check_picture(open_picture, region_map(landmarks, size))
     picture = np.where(mask(landmarks, size)[..., None], open_picture, np.uint8(0))
     crop = sample(rgb, replace(frame, side=frame.side * FILL / CROP_FILL), CROP)
     applied = (
@@ -71,3 +76,18 @@ def make_face(rgb: npt.NDArray[np.uint8], size: int = 512) -> Face:
         "black outside the ellipse of the face oval",
     )
     return Face(picture, crop, landmarks, pose, applied)
+
+
+def _the_one(rgb: npt.NDArray[np.uint8]) -> Floats:
+    """The mesh of the only face that counts, [468, 3] in the photograph's pixels."""
+    boxes = find(rgb)
+    if not boxes:
+        raise Refused("no_face", "the detector finds none")
+    points = mesh(rgb, boxes[0])
+    if points is None:
+        raise Refused("no_face", "the mesh fits nothing where the detector sees a face")
+    near = [box for box in boxes[1:] if box.side >= OTHER * boxes[0].side]
+    others = [box for box in near if mesh(rgb, box) is not None]
+    if others:
+        raise Refused("several_faces", f"{1 + len(others)} of about the same size")
+    return points

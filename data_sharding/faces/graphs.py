@@ -85,10 +85,13 @@ class Graph:
     Args:
         config: MediaPipe's graph in its text form, without the executor.
         output: name of the output stream to return.
+        switches: side packets, given once.
         constants: messages given beside every picture, by the name of their stream.
     """
 
-    def __init__(self, config: str, output: str, **constants: Any) -> None:
+    def __init__(
+        self, config: str, output: str, switches: dict[str, bool], **constants: Any
+    ) -> None:
         parts = mediapipe()
         # work is done by whoever waits: no thread outlives a call, and a fork loses none
         executor = 'executor { name: "" type: "ApplicationThreadExecutor" }'
@@ -96,7 +99,7 @@ class Graph:
             self._graph = parts.CalculatorGraph(graph_config=f"{config}\n{executor}")
             self._got: list[Any] = []
             self._graph.observe_output_stream(output, lambda _, packet: self._got.append(packet))
-            self._graph.start_run({})
+            self._graph.start_run({n: parts.create.create_bool(on) for n, on in switches.items()})
         self._constants = {n: parts.create.create_proto(m) for n, m in constants.items()}
         self._time = 0
         self._spoke = False

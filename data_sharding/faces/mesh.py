@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +24,16 @@ SIDE = 192  # of the model's input
 MARGIN = 1.5  # side of the frame by the longer side of box or points, as MediaPipe's graphs have it
 RIGHT_EYE, LEFT_EYE = (33, 133), (362, 263)  # the person's; outer and inner corner in turn
 
-_CONFIG = """
+CONFIG = """
 input_stream: "image"
 input_stream: "whole"
+input_side_packet: "attention"
 output_stream: "points"
 node {
   calculator: "FaceLandmarkCpu"
   input_stream: "IMAGE:image"
   input_stream: "ROI:whole"
+  input_side_packet: "WITH_ATTENTION:attention"
   output_stream: "LANDMARKS:points"
 }
 """
@@ -42,11 +45,12 @@ def mesh(rgb: npt.NDArray[np.uint8], box: Box) -> Floats | None:
     None where the model sees no face in the frame, which it is the judge of.
     """
     turn = angle(np.array(box.right_eye), np.array(box.left_eye))
-    first = _points(rgb, Frame(box.x, box.y, MARGIN * box.side, turn))
-    return None if first is None else _points(rgb, around(first))
+    graph = _graph(os.getpid())
+    first = points_in(rgb, Frame(box.x, box.y, MARGIN * box.side, turn), graph)
+    return None if first is None else points_in(rgb, around(first), graph)
 
 
-def around(points: Floats) -> Frame:
+def around(points: npt.NDArray[np.floating]) -> Frame:
     """The upright square frame that the mesh model wants around these points, [468, >=2]."""
     turn = angle(points[33], points[263])
     low, high = points[:, :2].min(0), points[:, :2].max(0)
@@ -54,23 +58,27 @@ def around(points: Floats) -> Frame:
     return Frame(float(x), float(y), float(MARGIN * (high - low).max()), turn)
 
 
-def angle(right: Floats, left: Floats) -> float:
+def angle(right: npt.NDArray[np.floating], left: npt.NDArray[np.floating]) -> float:
     """Degrees, clockwise, by which the line from the person's right eye to the left is turned."""
     return float(np.degrees(np.arctan2(left[1] - right[1], left[0] - right[0])))
 
 
-def _points(rgb: npt.NDArray[np.uint8], frame: Frame) -> Floats | None:
-    packet = _graph(os.getpid())(sample(rgb, frame, SIDE))
+def points_in(rgb: npt.NDArray[np.uint8], frame: Frame, graph: Graph) -> Floats | None:
+    """What a mesh model finds in one frame, [n, 3] in the pixels of `rgb`; None if no face."""
+    packet = graph(sample(rgb, frame, SIDE))
     if packet is None:
         return None
     found = np.array([(p.x, p.y, p.z) for p in mediapipe().get.get_proto(packet).landmark])
-    assert found.shape == (468, 3), found.shape
     inverse = frame.inverse(SIDE)
     return np.c_[found[:, :2] * SIDE @ inverse[:, :2].T + inverse[:, 2], found[:, 2] * frame.side]
+
+
+def whole() -> Any:
+    """The region a mesh graph is told to look at: all of the picture it is given."""
+    return mediapipe().NormalizedRect(x_center=0.5, y_center=0.5, width=1, height=1)
 
 
 @cache
 def _graph(process: int) -> Graph:
     """One mesh a process."""
-    whole = mediapipe().NormalizedRect(x_center=0.5, y_center=0.5, width=1, height=1)
-    return Graph(_CONFIG, "points", whole=whole)
+    return Graph(CONFIG, "points", {"attention": False}, whole=whole())

@@ -157,6 +157,14 @@ def phantom(
     osteoporosis: Annotated[
         float, typer.Option(help="Share with T <= -2.5 at the internal site [0: 6%].")
     ] = 0.0,
+    faces: Annotated[int, typer.Option(help="Patients of a face study.")] = 0,
+    photos_each: Annotated[int, typer.Option(help="Photographs of each of them.")] = 2,
+    face_weights: Annotated[
+        str, typer.Option(help="region=weight,...: what tells of bone [nasolabial: 0.8 of it].")
+    ] = "",
+    face_confounding: Annotated[
+        float, typer.Option(help="0 to 1: how far age and BMI show in a face.")
+    ] = 1.0,
     size: Annotated[int, typer.Option(help="Side of the pictures, pixels.")] = 512,
     confounder: Annotated[float, typer.Option(help="0 none to 1: a shortcut to fall for.")] = 0.0,
     workers: Annotated[int, typer.Option(help="Processes [one per core].")] = 0,
@@ -167,11 +175,13 @@ def phantom(
     \b
     python -m data_sharding phantom data/phantom --internal 60 --external 20 --public 40
     python -m data_sharding phantom data/li --south 300 --public 0 --osteoporosis 0.33
+    python -m data_sharding phantom data/faces --faces 200 --internal 0 --external 0 --public 0 \
+        --osteoporosis 0.33
     """
     from data_sharding.packing.pool import progress
     from data_sharding.phantom.world import make_world
 
-    show = progress("patients", internal + external + south + public, typer.echo)
+    show = progress("patients", internal + external + south + public + faces, typer.echo)
     world = make_world(
         out,
         seed=seed,
@@ -182,12 +192,19 @@ def phantom(
         confounder=confounder,
         south=south,
         osteoporosis=osteoporosis,
+        faces=faces,
+        photos_each=photos_each,
+        face_weights=face_weights,
+        face_confounding=face_confounding,
         workers=workers or None,
         fresh=fresh,
         progress=lambda done, total: show(),
     )
     pictures = ", ".join(f"{site} {n}" for site, n in world["images"].items())
     typer.echo(f"{out}: radiographs of {pictures}")
+    if faces:
+        made = sum(world["faces"]["photographs"].values())
+        typer.echo(f"{out / 'faces'}: {made} photographs of {faces} people")
 
 
 def _role(text: str) -> Any:

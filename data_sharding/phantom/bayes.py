@@ -31,15 +31,19 @@ NODES = 16  # within 0.001 of quadrature
 Array = NDArray[np.float64]
 
 
-def class_probabilities(latent: Array, age: Array) -> Array:
+def class_probabilities(latent: Array, age: Array, cuts: tuple[float, float] = CUTS) -> Array:
     """P(normal, low bone mass, osteoporosis | latent, age): shape (n, 3), rows sum to 1."""
     mean, sd = site_means(latent, age), np.asarray(SITE_NOISE)
-    spared, normal = (ndtr((mean - cut) / sd).prod(axis=1) for cut in CUTS)
+    spared, normal = (ndtr((mean - cut) / sd).prod(axis=1) for cut in cuts)
     return np.stack([normal, spared - normal, 1 - spared], axis=1)
 
 
 def clinical_probabilities(
-    mix: Mix, people: People, reading: Array | None = None, error: float = np.inf
+    mix: Mix,
+    people: People,
+    reading: Array | None = None,
+    error: float = np.inf,
+    cuts: tuple[float, float] = CUTS,
 ) -> Array:
     """P(class | age, sex, BMI), or that and a reading of the latent; shape (n, 3), rows sum to 1.
 
@@ -48,6 +52,7 @@ def clinical_probabilities(
         people: their latent is not looked at.
         reading: latent plus a normal error, T, shape (n,); as a picture's score would be.
         error: SD of that error, T.
+        cuts: lowest T-scores between which low bone mass lies, at the edges of the rounding.
     """
     bmi = people.weight_kg / (people.height_cm / 100) ** 2
     centre = latent_mean(people.age, people.female, bmi) + mix.bone
@@ -68,7 +73,7 @@ def clinical_probabilities(
             prior = prior + (reading - prior) * variance / spread
             variance = variance * error**2 / spread
         for point, share in zip(points, shares, strict=True):
-            found = class_probabilities(prior + np.sqrt(variance) * point, people.age)
+            found = class_probabilities(prior + np.sqrt(variance) * point, people.age, cuts)
             total += (weight * share)[:, None] * found
     return total / np.maximum(total.sum(axis=1, keepdims=True), 1e-300)
 

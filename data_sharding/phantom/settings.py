@@ -1,8 +1,8 @@
 """What a world was asked to be: its arguments, checked, and the sites that follow from them.
 
 The settings lie in world.json, so that a world can be told again (`atlas`) and is never mixed with
-another. Options that came later (`south`, `osteoporosis`) are written only where they are used:
-a world without them is the same to the byte as one made before there were any.
+another. Options that came later (`south`, `osteoporosis`, `faces`) are written only where they are
+used: a world without them is the same to the byte as one made before there were any.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from data_sharding.phantom.faces.law import Law
 from data_sharding.phantom.patients import referred_for
 from data_sharding.phantom.vendors import ASAN, NORTH, PUBLIC, SOUTH, Site
 from data_sharding.schema import Strict
@@ -28,6 +29,10 @@ class Settings(Strict):
     confounder: float
     south: int = 0
     osteoporosis: float = 0.0
+    faces: int = 0
+    photos_each: int = 2
+    face_weights: str = ""
+    face_confounding: float = 1.0
 
     def check(self) -> Settings:
         """Itself.
@@ -45,12 +50,29 @@ class Settings(Strict):
             raise ValueError(f"more than {MOST} patients: give fewer.")
         if self.osteoporosis:
             referred_for(ASAN.mix, self.osteoporosis)
+        self._check_faces()
         return self
+
+    def _check_faces(self) -> None:
+        if self.faces < 0 or not 1 <= self.photos_each <= 20:
+            raise ValueError("faces cannot be negative; photographs of each are 1 to 20.")
+        if not 0 <= self.face_confounding <= 1:
+            raise ValueError(f"face confounding is {self.face_confounding}: give 0 to 1.")
+        Law.parse(self.face_weights)
+        alone = Settings.model_fields
+        asked = {
+            n
+            for n in ("photos_each", "face_weights", "face_confounding")
+            if getattr(self, n) != alone[n].default
+        }
+        if asked and not self.faces:
+            raise ValueError(f"{', '.join(sorted(asked))}: there are no faces. Give their number.")
 
     @property
     def patients(self) -> int:
         """People in all."""
-        return self.internal + self.external + self.south + self.public
+        beyond = max(self.faces - self.internal, 0)  # the others are asan's
+        return self.internal + self.external + self.south + self.public + beyond
 
     def written(self) -> dict[str, Any]:
         """As in world.json: what came later only where it is used."""

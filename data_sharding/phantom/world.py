@@ -6,6 +6,9 @@
                 fractures.csv                     (`fractures` has the law)
     OUT/north/  the same                                                    external
     OUT/south/  the same, where asked for                                   external
+    OUT/faces/  photos/PATIENT/IMG_0001.jpg  photos.csv  dxa.csv     a face study, where asked for:
+                clinical.csv  consent.json                          asan's patients, and more
+    OUT/faces_truth.csv one row for each photograph
     OUT/public/ images/NNNNNNNN_NNN.png  Data_Entry_2017_v2020.csv          NIH's layout
     OUT/pseudonym.key  a key for `pack`, so that shards of this world are the same anywhere
     OUT/truth.csv   one row for each picture: latent, label, token
@@ -28,6 +31,7 @@ import cv2
 import numpy as np
 
 from data_sharding.phantom.ceiling import site_ceilings
+from data_sharding.phantom.faces.study import FACE_TRUTH, FOLDER, make_faces
 from data_sharding.phantom.fractures import FRACTURE_COLUMNS, fracture_rows
 from data_sharding.phantom.hospital import (
     CLINICAL_COLUMNS,
@@ -64,6 +68,10 @@ def make_world(
     confounder: float = 0.0,
     south: int = 0,
     osteoporosis: float = 0.0,
+    faces: int = 0,
+    photos_each: int = 2,
+    face_weights: str = "",
+    face_confounding: float = 1.0,
     workers: int | None = None,
     progress: Progress | None = None,
     fresh: bool = False,
@@ -81,6 +89,10 @@ def make_world(
         south: patients of `south`; 0 for a world without it.
         osteoporosis: share of asan's people with T <= -2.5; 0 for the population's, 6%. For more,
             some are referred on suspicion (`patients.REFERRED`), and as many at the other sites.
+        faces: patients of the face study: asan's from the first on, and further ones of its kind.
+        photos_each: photographs of each of them.
+        face_weights: how much each region of a face tells (`faces.law`).
+        face_confounding: 0 to 1: how far age and BMI show in a face.
         workers: processes; None for one a core, 1 for none but this one. Decides no byte.
         progress: called with (patients done, patients in all).
         fresh: take away the world that is in `out` first.
@@ -100,6 +112,10 @@ def make_world(
         confounder=float(confounder),
         south=south,
         osteoporosis=float(osteoporosis),
+        faces=faces,
+        photos_each=photos_each,
+        face_weights=face_weights,
+        face_confounding=float(face_confounding),
     ).check()
     settings = asked.written()
     if fresh:
@@ -113,7 +129,7 @@ def make_world(
     for done, rows in enumerate(_map(jobs, min(workers, max(len(jobs) // 8, 1))), start=1):
         truth += rows
         if progress:
-            progress(done, len(jobs))
+            progress(done, len(jobs) + faces)
     stories = {site.name: [tell(seed, site, k) for k in range(n)] for site, n in counts}
     hospitals = [site for site, _ in counts if site.role != "public"]
     for site in hospitals:
@@ -142,6 +158,11 @@ def make_world(
             site.name: site_ceilings(site, *_measured(stories[site.name])) for site in hospitals
         },
     }
+    if faces:
+        tell_of, total = progress or (lambda done, total: None), len(jobs) + faces
+        world["faces"] = make_faces(
+            *(out, asked, workers), lambda done: tell_of(len(jobs) + done, total)
+        )
     write_atomic(out / "world.json", json.dumps(world, indent=1) + "\n")
     return world
 
@@ -173,7 +194,8 @@ def _take_away(out: Path) -> None:
         return
     for site in (ASAN, NORTH, SOUTH, PUBLIC):
         shutil.rmtree(out / site.name, ignore_errors=True)
-    for name in ("world.json", "truth.csv", "pseudonym.key", CLAIM):  # the claim last
+    shutil.rmtree(out / FOLDER, ignore_errors=True)
+    for name in ("world.json", "truth.csv", FACE_TRUTH, "pseudonym.key", CLAIM):  # the claim last
         (out / name).unlink(missing_ok=True)
 
 

@@ -9,6 +9,7 @@ python -m eval clinical RUN           clinical and combined models of the run's 
 python -m eval classes --first RUN ...  three classes: two stages against one model
 python -m eval variants RUN RUN ...   three classes: ablations and baselines, one table
 python -m eval fusion --face RUN --cxr RUN --out DIR  face, CXR and clinical scores as one
+python -m eval faces RUN              what of a face speaks for the answer
 python -m eval lint TABLE             does a table of results contradict itself?
 """
 
@@ -24,10 +25,11 @@ from eval.ceiling import ceilings
 from eval.comparison.page import write_comparison
 from eval.console import judge, or_exit, quiet
 from eval.evaluate import evaluate_run
+from eval.faces.command import faces
 from eval.gates import check
 from eval.peer import as_run
 from eval.runs import Run
-from eval.three import classes, variants
+from eval.three import classes, fusion, variants
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,6 +48,7 @@ python -m eval clinical RUN           clinical and combined models of the run's 
 python -m eval classes --first RUN ...  three classes: two stages against one model
 python -m eval variants RUN RUN ...   three classes: ablations and baselines, one table
 python -m eval fusion --face RUN --cxr RUN --out DIR  face, CXR and clinical scores as one
+python -m eval faces RUN              what of a face speaks for the answer
 python -m eval lint TABLE             does a table of results contradict itself?
 
 A run is a folder holding cohorts/COHORT/predictions.parquet, as training leaves it; or a file of
@@ -249,6 +252,8 @@ def clinical(
 
 app.command()(classes)
 app.command()(variants)
+app.command()(fusion)
+app.command()(faces)
 
 
 @app.command()

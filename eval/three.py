@@ -103,3 +103,33 @@ def variants(
     else:
         typer.echo(table(made))
         typer.echo(f"report: {page}")
+
+
+def fusion(
+    face: Annotated[str, typer.Option(metavar="RUN", help="that read faces; or RUN:MODEL")],
+    cxr: Annotated[str, typer.Option(metavar="RUN", help="that read chest radiographs")],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="where to write it")],
+    mixed: Annotated[
+        bool,
+        typer.Option("--mixed", help="fit to tuning data of one run, test data of the other"),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Face, chest radiograph and age, sex and BMI as one score, for patients who have them.
+
+    A logistic model of the calibrated log odds, fitted to patients who are tuning data of both runs
+    and judged once on those who are test data of both; AUROC of each score and of all together,
+    paired. Patients are put together by pseudonym: pack both datasets with one key and one --name.
+    Writes fusion.json, fusion.md and predictions.parquet, which `report` takes.
+    """
+    from eval.fusion import fuse
+    from eval.fusion.text import table, write
+
+    with quiet(as_json):
+        made, predictions = or_exit(lambda: fuse(face, cxr, mixed))
+        path = or_exit(lambda: write(made, predictions, out))
+    if as_json:
+        console.emit(made.model_dump(mode="json"))
+    else:
+        typer.echo(table(made))
+        typer.echo(f"predictions: {path}")

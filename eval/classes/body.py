@@ -26,6 +26,7 @@ from eval.clinical.rows import FEWEST
 from eval.clinical.splines import RIDGE, Covariates, Design
 from eval.clinical.split import packed_rows
 from eval.frames import Frame
+from eval.places import without_path, without_places
 from eval.runs import Run, is_tuning
 
 #: Packed classes as categories, where their name says which.
@@ -109,7 +110,7 @@ def learners(run: Run, splits: Collection[str] = ("train", "tune")) -> tuple[Fra
             return rows.assign(category=category), f"{manifest.name} {' and '.join(splits)}"
         why = f"{manifest.name} is labelled {' / '.join(manifest.classes)}"
     except ValueError as e:
-        why = str(e)
+        why = without_places(without_path(str(e), run))
     names = [c for c in run.cohorts if is_tuning(c)] if "tune" in splits else []
     if not names:
         raise ValueError(f"nobody to fit age, sex and BMI to: {why}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from eval.cohort import Metrics, ModelMetrics
 from eval.figures import Figures, training_figures
 from eval.frames import Frame
 from eval.learnt import Learnt
+from eval.places import without_path, without_places
 from eval.plots import tenths
 from eval.reporting import three
 from eval.reporting.benefit import SENSIBLE, acts, gains
@@ -28,9 +28,6 @@ from eval.reporting.tables import table1, table2
 from eval.reporting.text import rows
 from eval.reporting.three import NOTHING, Three
 from eval.runs import MODELS, Run, is_tuning
-
-#: All of an absolute path but its last name; not of a URL.
-_PLACE = re.compile(r"(?<![\w:/.~-])/(?:[^/\s'\",\]]+/)+")
 
 #: Keys of run.json that have a place of their own in the report.
 PLACED = ("run_id", "recipe", "manifests", "ceiling", "world", "timings", "versions", "complete")
@@ -138,16 +135,6 @@ def contents(
         "models": _models(run),
         "rows": rows,
     }
-
-
-def without_places(config: str) -> str:
-    """config.yaml with the last name of each absolute path only."""
-    return _PLACE.sub("…/", config)
-
-
-def without_path(text: str, run: Run) -> str:
-    """The message without the folder's place on this machine, which is nobody's business."""
-    return text.replace(f"{run.folder}/", "")
 
 
 def _known(threshold: float | None) -> str:

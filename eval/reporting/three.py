@@ -19,6 +19,7 @@ from eval.classes.single_shapes import Group, OneCohort, OneRun, Sides
 from eval.classes.sources import Source
 from eval.curves import roc
 from eval.estimate import Estimate
+from eval.places import without_path, without_places
 from eval.runs import Run
 
 TARGET = "three classes"
@@ -78,7 +79,7 @@ def three(run: Run) -> Three:
         one = one_run(source)
         rows = {r.cohort: r for r in readings(source)[0]}
     except ValueError as e:
-        return Three(why=str(e))
+        return Three(why=without_places(without_path(str(e), run)))
     return Three(one, figures={c.cohort: _figures(c, rows[c.cohort]) for c in one.cohorts})
 
 

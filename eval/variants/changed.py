@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from eval.places import without_places
 from eval.runs import Run
 
 #: Longer values are cut.
@@ -58,5 +59,5 @@ def _flat(value: Any, name: str) -> list[tuple[str, str]]:
             for key, inner in value.items()
             for pair in _flat(inner, f"{name}.{key}" if name else str(key))
         ]
-    text = "" if value is None else str(value)
+    text = "" if value is None else without_places(str(value))
     return [(name, text if len(text) <= LONGEST else text[: LONGEST - 1] + "…")]

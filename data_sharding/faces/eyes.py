@@ -1,6 +1,6 @@
 """How far the eyes are open, by MediaPipe's mesh with attention.
 
-    right, left = openness(rgb, points)      # 0 shut, about 0.3 open
+    right, left = openness(photo, points)    # 0 shut, about 0.3 open
 
 The plain mesh hardly follows a lid (of an astronaut's eyes drawn shut it still says 0.23, open
 0.33). The mesh with attention looks at the eyes a second time, closer, and does. Its other points
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from data_sharding.faces.graphs import Graph
 from data_sharding.faces.mesh import CONFIG, around, points_in, whole
+from data_sharding.faces.sampling import Levels
 
 # outer corner, inner corner; then pairs of upper and lower lid, of the person's right and left eye
 LIDS = (
@@ -25,15 +26,13 @@ LIDS = (
 )
 
 
-def openness(
-    rgb: npt.NDArray[np.uint8], points: npt.NDArray[np.floating]
-) -> tuple[float, float] | None:
+def openness(photo: Levels, points: npt.NDArray[np.floating]) -> tuple[float, float] | None:
     """Height of the person's right and left eye's opening by its width, in the photograph.
 
     The eye aspect ratio (Soukupová and Čech 2016) over three pairs of lid points. `points`: of
     the plain mesh, [468, 3], which says where to look. None where the model sees no face.
     """
-    found = points_in(rgb, around(points), _graph(os.getpid()))
+    found = points_in(photo, around(points), _graph(os.getpid()))
     return None if found is None else ratios(found)
 
 

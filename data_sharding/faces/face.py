@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -21,7 +22,7 @@ from data_sharding.faces.oval import FILL, frame_of, mask
 from data_sharding.faces.pose import Pose, pose_of
 from data_sharding.faces.quality import OTHER, check_eyes, check_geometry, check_picture
 from data_sharding.faces.regions import region_map
-from data_sharding.faces.sampling import Floats, sample
+from data_sharding.faces.sampling import Floats, Levels, sample
 from data_sharding.ledger import Refused
 
 PIXELS = "face/1"  # the manifest's name for what this module does
@@ -55,11 +56,12 @@ def make_face(rgb: npt.NDArray[np.uint8], size: int = 512) -> Face:
         Refused: no_face, several_faces, small_face, cut_face, turned_face, eyes_closed,
             face_exposure, blurred_face, forehead_covered.
     """
-    points = _the_one(rgb)
+    photo = Levels(rgb)
+    points = _the_one(photo)
     pose = pose_of(points)
     frame = frame_of(points)
     check_geometry(rgb.shape, frame, frame.side * FILL, pose)
-    opening = openness(rgb, points)
+    opening = openness(photo, points)
     if opening is None:
         raise Refused("no_face", "the mesh with attention fits nothing where the plain one did")
     check_eyes(opening)
@@ -67,10 +69,11 @@ def make_face(rgb: npt.NDArray[np.uint8], size: int = 512) -> Face:
     landmarks = np.c_[
         points[:, :2] @ matrix[:, :2].T + matrix[:, 2], points[:, 2] * size / frame.side
     ].astype(np.float32)
-    open_picture = sample(rgb, frame, size)
+    open_picture = sample(photo, frame, size)
     check_picture(open_picture, region_map(landmarks, size))
-    picture = np.where(mask(landmarks, size)[..., None], open_picture, np.uint8(0))
-    crop = sample(rgb, replace(frame, side=frame.side * FILL / CROP_FILL), CROP)
+    inside = mask(landmarks, size).view(np.uint8)
+    picture = np.asarray(cv2.bitwise_and(open_picture, open_picture, mask=inside), np.uint8)
+    crop = sample(photo, replace(frame, side=frame.side * FILL / CROP_FILL), CROP)
     applied = (
         f"face turned level and fitted to {size} pixels by similarity ({PIXELS})",
         "black outside the ellipse of the face oval",
@@ -78,16 +81,16 @@ def make_face(rgb: npt.NDArray[np.uint8], size: int = 512) -> Face:
     return Face(picture, crop, landmarks, pose, applied)
 
 
-def _the_one(rgb: npt.NDArray[np.uint8]) -> Floats:
+def _the_one(photo: Levels) -> Floats:
     """The mesh of the only face that counts, [468, 3] in the photograph's pixels."""
-    boxes = find(rgb)
+    boxes = find(photo)
     if not boxes:
         raise Refused("no_face", "the detector finds none")
-    points = mesh(rgb, boxes[0])
+    points = mesh(photo, boxes[0])
     if points is None:
         raise Refused("no_face", "the mesh fits nothing where the detector sees a face")
     near = [box for box in boxes[1:] if box.side >= OTHER * boxes[0].side]
-    others = [box for box in near if mesh(rgb, box) is not None]
+    others = [box for box in near if mesh(photo, box) is not None]
     if others:
         raise Refused("several_faces", f"{1 + len(others)} of about the same size")
     return points

@@ -1,6 +1,6 @@
 """Faces in a photograph: MediaPipe's full-range sparse BlazeFace, the model the paper names.
 
-    for box in find(rgb): ...            # largest first
+    for box in find(photo): ...           # largest first
 
 The model looks at 192 pixels, whatever the photograph has; it is shown the area averages, so that
 12 megapixels and their half give the same boxes. It sees faces from about a sixteenth of the
@@ -14,11 +14,11 @@ import os
 from dataclasses import dataclass
 from functools import cache
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from data_sharding.faces.graphs import Graph, mediapipe
+from data_sharding.faces.sampling import Levels, area
 
 SIDE = 192  # of the model's input
 
@@ -54,18 +54,18 @@ class Box:
         return max(self.width, self.height)
 
 
-def find(rgb: npt.NDArray[np.uint8]) -> list[Box]:
-    """All faces of a photograph, uint8 [H, W, 3], largest first."""
-    height, width = rgb.shape[:2]
-    scale = min(1.0, SIDE / max(height, width))
+def find(photo: Levels) -> list[Box]:
+    """All faces of a photograph, largest first."""
+    scale = SIDE / max(photo.height, photo.width)
+    rgb, _ = photo.for_scale(scale)
     if scale < 1:
-        rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-        rgb = np.asarray(cv2.resize(rgb, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+        columns, rows = (max(1, round(n * scale)) for n in (photo.width, photo.height))
+        rgb = area(rgb, columns, rows)
     found = _look(rgb)
     if not found:
         y, x = (n // 2 for n in rgb.shape[:2])
         found = _look(np.pad(rgb, ((y, y), (x, x), (0, 0))), x, y)
-    grow = (width / rgb.shape[1], height / rgb.shape[0])
+    grow = (photo.width / rgb.shape[1], photo.height / rgb.shape[0])
     boxes = [_scaled(box, *grow) for box in found]
     return sorted(boxes, key=lambda b: (-b.side, b.x, b.y))
 

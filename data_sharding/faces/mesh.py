@@ -1,6 +1,6 @@
 """The 468 points of a face: MediaPipe's mesh, drawn around twice.
 
-    points = mesh(rgb, box)              # float64 [468, 3] in the photograph's pixels, or None
+    points = mesh(photo, box)            # float64 [468, 3] in the photograph's pixels, or None
 
 The mesh model looks at 192 pixels around a face that is upright. The detector's box is a first,
 coarse frame; the points found in it give a second, and only what is found there is kept: the same
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from data_sharding.faces.finder import Box
 from data_sharding.faces.graphs import Graph, mediapipe
-from data_sharding.faces.sampling import Floats, Frame, sample
+from data_sharding.faces.sampling import Floats, Frame, Levels, sample
 
 SIDE = 192  # of the model's input
 MARGIN = 1.5  # side of the frame by the longer side of box or points, as MediaPipe's graphs have it
@@ -39,15 +39,15 @@ node {
 """
 
 
-def mesh(rgb: npt.NDArray[np.uint8], box: Box) -> Floats | None:
-    """Float64 [468, 3]: x right, y down, z away from the camera, all in pixels of `rgb`.
+def mesh(photo: Levels, box: Box) -> Floats | None:
+    """Float64 [468, 3]: x right, y down, z away from the camera, all in the photograph's pixels.
 
     None where the model sees no face in the frame, which it is the judge of.
     """
     turn = angle(np.array(box.right_eye), np.array(box.left_eye))
     graph = _graph(os.getpid())
-    first = points_in(rgb, Frame(box.x, box.y, MARGIN * box.side, turn), graph)
-    return None if first is None else points_in(rgb, around(first), graph)
+    first = points_in(photo, Frame(box.x, box.y, MARGIN * box.side, turn), graph)
+    return None if first is None else points_in(photo, around(first), graph)
 
 
 def around(points: npt.NDArray[np.floating]) -> Frame:
@@ -63,9 +63,9 @@ def angle(right: npt.NDArray[np.floating], left: npt.NDArray[np.floating]) -> fl
     return float(np.degrees(np.arctan2(left[1] - right[1], left[0] - right[0])))
 
 
-def points_in(rgb: npt.NDArray[np.uint8], frame: Frame, graph: Graph) -> Floats | None:
-    """What a mesh model finds in one frame, [n, 3] in the pixels of `rgb`; None if no face."""
-    packet = graph(sample(rgb, frame, SIDE))
+def points_in(photo: Levels, frame: Frame, graph: Graph) -> Floats | None:
+    """What a mesh model finds in one frame, [n, 3] in the photograph's pixels; None if no face."""
+    packet = graph(sample(photo, frame, SIDE))
     if packet is None:
         return None
     found = np.array([(p.x, p.y, p.z) for p in mediapipe().get.get_proto(packet).landmark])

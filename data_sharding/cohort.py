@@ -1,4 +1,4 @@
-"""Who is in: pictures paired with DXA by time, one picture a patient, everyone counted.
+"""Who is in: pictures paired with DXA by time, everyone counted; one picture a patient, or every.
 
     works = dxa_cohort(site, policy("ospenscreen/1"), policy("ospenscreen/1").rules, ledger)
 
@@ -7,7 +7,7 @@ A picture is a chest radiograph, or a face photograph where the rules ask for th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -45,10 +45,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Work:
-    """One sample to make: the first of `candidates` that can be read becomes it."""
+    """One sample to make: the first of `candidates` that can be read becomes it.
+
+    `passed`: other pictures of the patient that are no sample, and why (where every one could be).
+    """
 
     patient: str
     candidates: tuple[Candidate, ...]
+    passed: tuple[Exclusion, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,8 @@ def dxa_cohort(
     policy requires gives way to the next pair, one that says osteoporosis does not. The patient's
     label is that of the closest qualifying pair, or of the first in time where `rules.study` says
     so (ties: see `_Pair`). A fallback picture, tried where an earlier one cannot be read, carries
-    the label of its own pair.
+    the label of its own pair. Where `rules.every` says so, each of these pictures is a work of its
+    own, and a patient is in who has one that qualifies by its own pair.
     """
     of_patient: dict[str, list[Radiograph]] = {}
     for radiograph in site.radiographs:
@@ -175,12 +180,17 @@ def dxa_cohort(
     def unlabelled(p: str) -> tuple[str, str] | None:
         judged = [x for x in inside[p] if verdicts[x].excluded not in UNUSABLE]
         said = verdicts[(judged or inside[p])[0]]
+        if rules.every and _work(p, inside[p], verdicts, None, None).candidates:
+            return None
         return (said.excluded, said.audit) if said.excluded else None
 
     keep("patients the label policy takes", unlabelled)
     _note_conflicts(site, ledger)
     clinical, followed = site.clinical, site.followed
-    return [_work(p, inside[p], verdicts, clinical.get(p), followed.get(p)) for p in left]
+    works = [_work(p, inside[p], verdicts, clinical.get(p), followed.get(p)) for p in left]
+    if not rules.every:
+        return works
+    return [one for work in works for one in _each(work, pairs[work.patient], verdicts, window)]
 
 
 def _old_enough(age: float | None, least: float) -> bool:
@@ -250,6 +260,35 @@ def _work(
     return Work(patient, tuple(candidates.values()))
 
 
+def _each(
+    work: Work, pairs: list[_Pair], verdicts: dict[_Pair, Verdict], window: int
+) -> Iterator[Work]:
+    """A work for each picture; the first knows why the patient's others with a day are none."""
+    taken = {candidate.item for candidate in work.candidates}
+    why: dict[str, tuple[str, str]] = {}  # by the closest pair, if none of them is judged
+    for pair in sorted(pairs, key=lambda x: (_weight(verdicts.get(x)), x.closest)):
+        item = pair.radiograph.item
+        if item in taken or item in why:
+            continue
+        if verdict := verdicts.get(pair):
+            why[item] = verdict.excluded, verdict.audit
+        elif abs(pair.days) > window:
+            why[item] = "outside_window", f"the nearest pair is {abs(pair.days)} days apart"
+        elif pair.age is None:
+            why[item] = "age_unknown", "no birth date and no age"
+        else:
+            possible = 0 <= pair.age <= OLDEST
+            why[item] = "under_age" if possible else "age_implausible", "at the picture"
+    passed = tuple(Exclusion(item, work.patient, *said) for item, said in sorted(why.items()))
+    for n, candidate in enumerate(work.candidates):
+        yield Work(work.patient, (candidate,), () if n else passed)
+
+
+def _weight(verdict: Verdict | None) -> int:
+    """0 for what decides about a picture, 1 for a measurement that is no use, 2 for no verdict."""
+    return 2 if verdict is None else int(verdict.excluded in UNUSABLE)
+
+
 def _follow_up(seen: Seen | None, day: date | None) -> FollowUp | None:
     found = follow_up(seen, day) if seen and day else None
     return None if isinstance(found, Refused) else found
@@ -271,34 +310,3 @@ def _note_conflicts(site: Site, ledger: Ledger) -> None:
                 f"{what} differs between clinical.csv and the DICOM header for {len(patients)} "
                 "patients; clinical.csv was taken"
             )
-
-
-def image_step(
-    site: Site, rules: Rules, chosen: dict[str, str], failed: dict[str, Exclusion]
-) -> list[Exclusion]:
-    """Why each radiograph that was not packed was not.
-
-    Args:
-        site: all usable radiographs.
-        rules: the cohort's criteria.
-        chosen: patient -> item that was packed.
-        failed: item -> why its pixels were no use.
-    """
-    out = []
-    packed = set(chosen.values())
-    for radiograph in site.radiographs:
-        item, patient, view = radiograph.item, radiograph.facts.patient_id, radiograph.facts.view
-        if item in packed:
-            continue
-        if item in failed:
-            out.append(failed[item])
-        elif view != rules.view:
-            reason = "view_not_pa" if rules.view == "PA" else "view_not_wanted"
-            out.append(Exclusion(item, patient, reason, f"not {rules.view}", f"view {view}"))
-        elif radiograph.facts.date is None:
-            out.append(Exclusion(item, patient, "undated", "no date: it cannot be paired"))
-        elif patient in chosen:
-            out.append(Exclusion(item, patient, "not_selected", "a closer or earlier one was used"))
-        else:
-            out.append(Exclusion(item, patient, "patient_excluded", "see the patient's row"))
-    return out

@@ -17,21 +17,22 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
-
-from data_sharding.cohort import FACE, Work, image_step
-from data_sharding.labels.policies import PUBLIC_POLICY, Rules, policy
-from data_sharding.ledger import Exclusion, Ledger, NothingUsable
+from data_sharding.cohort import FACE, Candidate, Work
+from data_sharding.labels.policies import PUBLIC_POLICY, policy
+from data_sharding.ledger import Ledger, NothingUsable
 from data_sharding.packing import gate
-from data_sharding.packing.assemble import Making, Written, write_samples
-from data_sharding.packing.gather import Gathered, Kind, gather_paired, gather_public, kind_of
+from data_sharding.packing.account import account
+from data_sharding.packing.assemble import Making, write_samples
+from data_sharding.packing.gather import Kind, gather_paired, gather_public, kind_of
 from data_sharding.packing.pool import Crew, local
 from data_sharding.packing.resume import already_packed, begin, finished, listing, unfinished
 from data_sharding.packing.shards import write_index
-from data_sharding.pictures.cxr import DTYPES, PIXELS
+from data_sharding.pictures.cxr import DTYPES
+from data_sharding.pictures.work import EXTRAS, PHOTOS
 from data_sharding.private import Pseudonyms, load_key, only_one, private_folder, write_private
 from data_sharding.schema import REASONS, Manifest, Role, Split, sha256_file, write_atomic
 from data_sharding.sources import fractures
+from data_sharding.sources.faces import may_show_faces
 from data_sharding.sources.public import NormalRules
 from data_sharding.splits import FRACTIONS, assign, stratum
 from data_sharding.storage.store import open_place
@@ -82,7 +83,8 @@ def pack(
         kind: how to read `site`; auto looks which table is there.
         size: side of the square picture, pixels.
         pixels: how a radiograph is kept: cxr/2 (the default), its grey scale truncated to 8 bits,
-            or cxr16/1, as it is displayed in 16 bits.
+            or cxr16/1, as it is displayed in 16 bits. How a photograph is: face/1 (the default),
+            the face aligned and masked, with its landmarks and a crop beside it, or photo/1, whole.
         window_days: most days between picture and DXA; by default the policy's for this `name`.
         min_age: years at the picture; by default the policy's.
         study: of several pairs the closest or the first; by default the policy's.
@@ -123,18 +125,18 @@ def pack(
     role = role or ("internal" if paired else "public")
     judge = policy(label_policy or ("face2bone/1" if found == "face" else "ospenscreen/1"))
     view = FACE if found == "face" else wanted[0] if wanted else None
-    rules = judge.rules.overridden(window_days, min_age, view, study)
+    every = True if found == "face" else None
+    rules = judge.rules.overridden(window_days, min_age, view, study, every)
     if paired and (rules.view == FACE) != (found == "face"):
         raise ValueError(f"policy {judge.name}: for {rules.view} pictures; give --view PA")
     normal = NormalRules(
         min_age=50 if min_age is None else min_age, views=wanted or NormalRules().views
     )
-    if found == "face" and pixels:
-        raise ValueError(f"pixels {pixels}: photographs are kept in one way; leave it out")
-    pixels = "photo/1" if found == "face" else pixels or PIXELS
-    dtype = "uint8" if found == "face" else DTYPES.get(pixels)
+    kept = PHOTOS if found == "face" else DTYPES
+    pixels = pixels or next(iter(kept))
+    dtype = kept.get(pixels)
     if dtype is None:
-        raise ValueError(f"pixels {pixels!r}: {' or '.join(DTYPES)}")
+        raise ValueError(f"pixels {pixels!r}: {' or '.join(kept)} for such pictures")
     settings: dict[str, Any] = {
         **{"kind": found, "size": size, "seed": seed, "screen": screen},
         **{"views": [rules.view] if paired else list(normal.views)},
@@ -148,6 +150,8 @@ def pack(
         settings |= {"assume_view": assume_view.upper()}
         if (site / fractures.NAME).is_file():
             settings |= {"followup": fractures.FOLLOWUP}
+    if found == "face":
+        settings |= {"every_photograph": True, "show_faces": may_show_faces(site)}
     private = private_folder(out)
     pseudonym = Pseudonyms(load_key(private, key_file), name)
     inputs = {
@@ -178,7 +182,7 @@ def pack(
             begin(out, folder)
             splits = _splits(gathered.works, pseudonym, seed, role)
             written = write_samples(out, folder, gathered.works, splits, how, pseudonym, crew, echo)
-            _account(written, gathered, rules, ledger)
+            account(written, gathered, rules, ledger)
             if not written.shards:
                 raise NothingUsable(_nothing(site, ledger))
             shape = (size, size, 3) if found == "face" else (size, size)
@@ -197,6 +201,7 @@ def pack(
             settings=settings,
             image_shape=shape,
             image_dtype=dtype,
+            extras=EXTRAS.get(pixels, ()),
             key_id=pseudonym.key_id,
             shards=written.shards,
             index_sha256=index_sha256,
@@ -220,49 +225,21 @@ def _crew(workers: int | None, on_ray: bool) -> Crew:
     return local(workers)
 
 
-def _account(written: Written, gathered: Gathered, rules: Rules, ledger: Ledger) -> None:
-    """Enter the last steps of the flow: what could not be read, and what was not needed."""
-    n, tried, site = len(written.index), len(gathered.works), gathered.site
-    if site is None:
-        ledger.step("images that can be read", "image", tried, n, written.failed.values())
-    else:
-        unread = [
-            Exclusion(w.patient, w.patient, "no_readable_image", f"{len(w.candidates)} tried")
-            for w in written.unread
-        ]
-        noun = "photograph" if rules.view == FACE else "radiograph"
-        ledger.step(f"patients with a readable {noun}", "patient", tried, n, unread)
-        rest = image_step(site, rules, written.chosen, written.failed)
-        ledger.step(f"{noun}s to samples", "image", len(site.radiographs), n, rest)
-        if site.followed:
-            day_of = {c.item: c.day for w in gathered.works for c in w.candidates}
-            packed = {who: day_of[item] for who, item in written.chosen.items()}
-            fractures.account(site.followed, {w: d for w, d in packed.items() if d}, ledger)
-    if shared := _shared_pictures(written.index):
-        ledger.notes.append(
-            f"{shared} pictures are the same, pixel for pixel, for two patients or more"
-        )
-
-
-def _shared_pictures(index: pa.Table) -> int:
-    """Pictures that belong to several patients."""
-    patients: dict[str, set[str]] = {}
-    columns = (index[c].to_pylist() for c in ("pixels_sha256", "patient"))
-    for pixels, patient in zip(*columns, strict=True):
-        patients.setdefault(pixels, set()).add(patient)
-    return sum(len(who) > 1 for who in patients.values())
-
-
 def _splits(works: list[Work], pseudonym: Pseudonyms, seed: int, role: Role) -> dict[str, Split]:
     """Patient -> split. The order of `works` has no say in it."""
     strata: dict[str, tuple[str, str, str]] = {}
     hidden = {work.patient: pseudonym("patient", work.patient) for work in works}
-    for work in sorted(works, key=lambda w: w.candidates[0].name):
+    # of several works of a patient the one whose picture is closest to its DXA speaks
+    for work in sorted(works, key=lambda w: _closest(w.candidates[0])):
         first = work.candidates[0]
         label = first.verdict.label if first.verdict else None
         strata.setdefault(hidden[work.patient], stratum(label, first.sex or None, first.age))
     of_hidden = assign(strata, seed, role)
     return {patient: of_hidden[name] for patient, name in hidden.items()}
+
+
+def _closest(candidate: Candidate) -> tuple[int, str]:
+    return abs(candidate.days_to_dxa or 0), candidate.name
 
 
 def _count(manifest: Manifest) -> str:

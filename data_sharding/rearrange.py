@@ -76,6 +76,7 @@ def merge(folders: Sequence[Path], out: Path, name: str, echo: Echo = print) -> 
                 "settings": {
                     **{"pixels": first.settings.get("pixels")},
                     **{"merged": {d.manifest.name: d.manifest.settings for d in sets}},
+                    **_consent(sets),
                 },
                 "flow": tuple(
                     step.model_copy(update={"step": f"{d.manifest.name}: {step.step}"})
@@ -160,6 +161,12 @@ def _check_patients(sets: Sequence[ShardDataset]) -> None:
                     f"patient {patient} is in {before} of {at} and in {where} of {data.folder}. "
                     "Pack both sites together, so that one patient has one split."
                 )
+
+
+def _consent(sets: Sequence[ShardDataset]) -> dict[str, bool]:
+    """Faces may be shown where all of the datasets may show theirs; of radiographs nothing."""
+    said = [data.manifest.settings.get("show_faces") for data in sets]
+    return {} if all(x is None for x in said) else {"show_faces": all(x is True for x in said)}
 
 
 def _same(step: str, n: int) -> FlowStep:

@@ -47,6 +47,8 @@ class Rules:
 
     `windows` holds (source name, days) of sites that have a window of their own. `min_age` is in
     years at the picture, inclusive. `study`: of several pairs the closest in time, or the first.
+    `every`: each qualifying picture of a patient is a sample with the label of its own pair, in one
+    split; otherwise a patient has one.
     """
 
     window_days: int = 180
@@ -54,6 +56,7 @@ class Rules:
     min_age: float = 50
     view: str = "PA"
     study: Literal["closest", "first"] = "closest"
+    every: bool = False
 
     def window(self, source: str = "") -> int:
         """Most days between picture and DXA at this source (its name in any case)."""
@@ -65,6 +68,7 @@ class Rules:
         min_age: float | None = None,
         view: str | None = None,
         study: str | None = None,
+        every: bool | None = None,
     ) -> Rules:
         """These rules with what a user gave; None keeps. A given window holds for every source.
 
@@ -78,7 +82,7 @@ class Rules:
         given: dict[str, Any] = {
             **{"window_days": window_days, "min_age": min_age, "study": study},
             **{"view": view.upper() if view else None},
-            **{"windows": None if window_days is None else ()},
+            **{"windows": None if window_days is None else (), "every": every},
         }
         return replace(self, **{name: value for name, value in given.items() if value is not None})
 
@@ -161,7 +165,8 @@ POLICIES: dict[str, Policy] = {
         ),
         _policy(
             *("face2bone/1", _WHO, face2bone_1),
-            rules=Rules(min_age=0, view="FRONTAL"),  # the reading asks age and menopause
+            # the reading asks age and menopause
+            rules=Rules(min_age=0, view="FRONTAL", every=True),
             required=DXA_SITES,
             min_vertebrae=2,
         ),
@@ -236,7 +241,7 @@ def describe(found: Policy) -> list[str]:
     age = f"{rules.min_age:g} years and older" if rules.min_age else "any age"
     lines.append(
         f"  pairing: view {rules.view}, {age}, within {rules.window_days} days, "
-        f"the {rules.study} pair"
+        + (f"the {rules.study} pair" if not rules.every else "each picture with its closest DXA")
     )
     if rules.windows:
         each = ", ".join(f"{days} at {source}" for source, days in rules.windows)

@@ -45,9 +45,8 @@ class Written:
 
     shards: tuple[Shard, ...]
     index: pa.Table
-    chosen: dict[str, str]  # patient -> item that was packed
+    chosen: dict[str, str]  # item that was packed -> patient
     failed: dict[str, Exclusion]  # item -> why its pixels were no use
-    unread: tuple[Work, ...]  # works of which nothing could be read
 
 
 @dataclass(frozen=True)
@@ -197,7 +196,6 @@ def _collect(out: Path, folder: Path, shards: list[_Shard]) -> Written:
     tables: list[pa.Table] = []
     chosen: dict[str, str] = {}
     failed: dict[str, Exclusion] = {}
-    unread: list[Work] = []
     for shard in shards:
         note = sealed(shard.done(folder), out, hashed=False)  # it was made or hashed just now
         if note is None:
@@ -210,9 +208,7 @@ def _collect(out: Path, folder: Path, shards: list[_Shard]) -> Written:
                 item, patient = works[n].candidates[candidate].item, works[n].patient
                 failed[item] = Exclusion(item, patient, reason, evidence, detail)
             for work, used in zip(works, part["used"], strict=True):
-                if used is None:
-                    unread.append(work)
-                else:
-                    chosen[work.patient] = work.candidates[used].item
+                if used is not None:
+                    chosen[work.candidates[used].item] = work.patient
     index = pa.concat_tables(tables) if tables else index_table([])
-    return Written(tuple(entries), index, chosen, failed, tuple(unread))
+    return Written(tuple(entries), index, chosen, failed)

@@ -16,12 +16,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from data_sharding.extras import check
 from data_sharding.ledger import CRASH, Refused
 from data_sharding.packing.pool import DEADLINE_S, Shield, deadline
 from data_sharding.packing.shards import Fragment, Row, raw, seal, shard_name
 from data_sharding.pictures.dicom import Facts
 from data_sharding.pictures.photos import Header
-from data_sharding.pictures.work import Job, Made, Scan, make, scan
+from data_sharding.pictures.work import EXTRAS, Job, Made, Scan, make, scan
 from data_sharding.private import write_private
 from data_sharding.schema import Sample, Shard, Split, sha256_file
 
@@ -144,8 +145,11 @@ def _make(job: MakePart) -> None:
                     failed.append([n, i, *made.args])
                     continue
                 digest = hashlib.sha256(raw(made.pixels)).hexdigest()
-                sample = Sample(**choice.facts, applied=made.applied, pixels_sha256=digest)
-                fragment.add(sample, made.pixels)
+                sample = Sample(
+                    **choice.facts, applied=made.applied, pose=made.pose, pixels_sha256=digest
+                )
+                check(made.extras, EXTRAS.get(job.pixels, ()))
+                fragment.add(sample, made.pixels, made.extras)
                 chosen = i
                 break
             used.append(chosen)

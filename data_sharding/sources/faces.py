@@ -4,6 +4,7 @@
     STUDY/photos.csv     file, patient_id, photo_date   (optional, see below)
     STUDY/dxa.csv        as at a site with radiographs
     STUDY/clinical.csv   with the column menopausal (pre, post) for face2bone/1
+    STUDY/consent.json   {"show_faces": true, "statement": "..."}   (optional: without it, false)
 
 Without photos.csv the folder under photos/ names the patient: photos/PATIENT/anything.jpg. With it
 a file belongs to the patient of its row, and a file without a row is not taken; a row that leaves
@@ -16,11 +17,13 @@ as it pairs radiographs. The conditions are those of Face2Bone's study (policy f
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from data_sharding.cohort import FACE
 from data_sharding.ledger import Exclusion, Ledger, Refused
@@ -36,6 +39,7 @@ from data_sharding.sources.paired import (
 )
 from data_sharding.sources.tables import Row, Table, lines_of, parse_date, read_table
 
+MAX_CONSENT = 1 << 16  # bytes
 #: DICOM's modality for photographs taken by an ordinary camera.
 MODALITY = "XC"
 
@@ -52,6 +56,42 @@ class _Said:
 def is_face_study(folder: Path) -> bool:
     """Whether `folder` has photographs and a DXA table."""
     return (folder / "photos").is_dir() and (folder / "dxa.csv").is_file()
+
+
+def may_show_faces(folder: Path) -> bool:
+    """Whether consent.json allows that faces of this study are shown, in reports and logs.
+
+    The statement, in whatever words, stays where it is.
+
+    Raises:
+        ValueError: it is there and does not say so plainly; nothing is guessed.
+    """
+    path = folder / "consent.json"
+    if not path.exists() and not path.is_symlink():
+        return False
+    try:
+        if path.stat().st_size > MAX_CONSENT:
+            raise ValueError(f"more than {MAX_CONSENT} bytes")
+        said = json.loads(path.read_bytes(), object_pairs_hook=_once)
+        if not isinstance(said, dict) or not set(said) <= {"show_faces", "statement"}:
+            raise ValueError("other keys than show_faces and statement")
+        if not isinstance(said.get("show_faces"), bool):
+            raise ValueError("show_faces is neither true nor false")
+        if not isinstance(said.get("statement", ""), str):
+            raise ValueError("statement is not a text")
+    except (OSError, ValueError, RecursionError) as e:
+        why = type(e).__name__ if isinstance(e, OSError | RecursionError) else e
+        raise ValueError(
+            f'{path}: {why}. It must be like {{"show_faces": false, "statement": "..."}}; '
+            "without the file no face is shown."
+        ) from e
+    return said["show_faces"]
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key is there twice")
+    return dict(pairs)
 
 
 def photo_files(folder: Path) -> list[Path]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from data_sharding.cohort import dxa_cohort, image_step
+from data_sharding.cohort import dxa_cohort
 from data_sharding.labels.policies import Rules, policy
 from data_sharding.ledger import Exclusion, Ledger
+from data_sharding.packing.account import image_step
 from data_sharding.pictures.dicom import Facts
 from data_sharding.schema import DXA_SITES
 from data_sharding.sources.paired import Clinical, Dxa, Radiograph, Site
@@ -201,12 +202,12 @@ def test_each_picture_that_is_not_packed_says_why():
     ]
     site = site_of(pictures, [])
     broken = Exclusion("p/2", "p", "truncated", "half of it")
-    rows = image_step(site, Rules(), {"p": "p/0"}, {"p/2": broken})
+    rows = image_step(site, Rules(), {"p/0": "p"}, {"p/2": broken}, {})
     assert {row.item: row.reason for row in rows} == {
         **{"p/5": "not_selected", "p/None": "undated", "p/1": "view_not_pa", "p/2": "truncated"},
         **{"out/0": "patient_excluded"},
     }
-    rows = image_step(site, Rules(view="LL"), {}, {})
+    rows = image_step(site, Rules(view="LL"), {}, {}, {})
     assert {row.reason for row in rows} == {"view_not_wanted"}
 
 

@@ -88,7 +88,7 @@ def test_another_way_of_keeping_is_another_dataset(both, site, key_file, tmp_pat
         pack(site, both[1].with_name("x"), pixels="cxr16/2")
     (tmp_path / "photos").mkdir()
     (tmp_path / "dxa.csv").touch()
-    with pytest.raises(ValueError, match="kept in one way"):
+    with pytest.raises(ValueError, match="face/1 or photo/1"):
         pack(tmp_path, both[1].with_name("x"), kind="face", pixels="cxr16/1")
 
 

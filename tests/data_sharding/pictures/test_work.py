@@ -40,7 +40,7 @@ def test_a_picture_or_a_reason(tmp_path):
 
 def test_a_photograph_is_fitted_whole(tmp_path):
     rgb = np.random.default_rng(0).integers(0, 256, (40, 80, 3)).astype(np.uint8)
-    made = make(Job("photo", str(png(tmp_path / "a", rgb)), 32))
+    made = make(Job("photo", str(png(tmp_path / "a", rgb)), 32, pixels="photo/1"))
     assert isinstance(made, Made)
     assert made.pixels.shape == (32, 32, 3)
     assert not made.pixels[:8].any()  # the bar above a wide picture

@@ -17,8 +17,9 @@ from PIL import Image
 from data_sharding.cohort import dxa_cohort
 from data_sharding.labels.policies import policy
 from data_sharding.ledger import Ledger
+from data_sharding.packing.account import image_step
 from data_sharding.pictures.work import Scan, scan
-from data_sharding.sources.faces import is_face_study, photo_files, read_study
+from data_sharding.sources.faces import is_face_study, may_show_faces, photo_files, read_study
 from data_sharding.sources.paired import Site
 
 
@@ -173,8 +174,9 @@ def test_the_cohort_pairs_photographs_as_it_pairs_radiographs(study):
     site, ledger, _ = read(study)
     face = policy("face2bone/1")
     works = dxa_cohort(site, face, face.rules, ledger)
-    assert [w.patient for w in works] == ["P1"]
-    first, second = works[0].candidates
+    assert [w.patient for w in works] == ["P1", "P1"]  # every photograph is a sample
+    first, second = (w.candidates[0] for w in works)
+    assert all(len(w.candidates) == 1 for w in works)
     assert (first.item, first.days_to_dxa, first.day) == (
         *("photos/P1/near.jpg", -1, date(2024, 4, 2)),
     )
@@ -186,6 +188,70 @@ def test_the_cohort_pairs_photographs_as_it_pairs_radiographs(study):
     # a chest radiograph policy finds no PA view among faces
     osp = policy("ospenscreen/1")
     assert dxa_cohort(site, osp, osp.rules, Ledger()) == []
+
+
+def test_a_photograph_that_does_not_qualify_says_why_though_its_patient_is_in(study):
+    with (study / "dxa.csv").open("a") as f:
+        f.write("P2,2025-01-01,-1.0,0.2,0.3\nP2,2026-01-01,-1.0,,\n")
+    save(study / "photos/P2/at 49.jpg", 1, "2024:03:30 08:00:00")  # the closest pair
+    save(study / "photos/P2/late.jpg", 2, "2024:12:20 08:00:00")
+    save(study / "photos/P2/long after.jpg", 3, "2027:12:30 08:00:00")
+    save(study / "photos/P2/half a DXA.jpg", 4, "2026:01:01 08:00:00")
+    save(study / "photos/P2/undated.jpg", 5)
+    save(study / "photos/P1/before birth.jpg", 6, "1959:04:01 08:00:00")
+    save(study / "photos/P1/good.jpg", 7, "2024:04:02 08:00:00")
+    site, ledger, _ = read(study)
+    face = policy("face2bone/1")
+    works = dxa_cohort(site, face, face.rules, ledger)
+    assert [box.n_out for box in ledger.flow if box.unit == "patient"][-1] == 2
+    chosen = {c.item: w.patient for w in works for c in w.candidates}
+    assert chosen == {"photos/P1/good.jpg": "P1", "photos/P2/late.jpg": "P2"}
+    passed = {e.item: e for w in works for e in w.passed}
+    rest = image_step(site, face.rules, chosen, {}, passed)
+    assert {e.item.removeprefix("photos/"): e.reason for e in rest} == {
+        **{"P2/at 49.jpg": "not_in_policy", "P2/long after.jpg": "outside_window"},
+        **{"P2/half a DXA.jpg": "site_missing", "P2/undated.jpg": "undated"},
+        **{"P1/before birth.jpg": "outside_window"},
+    }
+    assert len(site.radiographs) == len(chosen) + len(rest)
+
+
+CONSENTS = {
+    "yes": ('{"show_faces": true, "statement": "All were asked."}', True),
+    "no": ('{"show_faces": false}', False),
+    "a text": ('{"show_faces": "true"}', "neither true nor false"),
+    "a number": ('{"show_faces": 1}', "neither true nor false"),
+    "nothing said": ("{}", "neither true nor false"),
+    "empty": ("", "Expecting value"),
+    "a list": ('["show_faces"]', "other keys"),
+    "misspelt": ('{"show_face": true}', "other keys"),
+    "both": ('{"show_faces": false, "show_faces": true}', "a key is there twice"),
+    "no text": ('{"show_faces": true, "statement": 7}', "not a text"),
+    "deep": ("[" * 60000, "RecursionError|Expecting"),
+    "long": ('{"statement": "' + "a" * 70000 + '"}', "more than 65536 bytes"),
+    "no letters": ("\xff\xfe{", "UTF|utf|Expecting|JSON"),
+}
+
+
+@pytest.mark.parametrize(("said", "means"), CONSENTS.values(), ids=CONSENTS)
+def test_faces_may_be_shown_where_consent_says_so_and_nowhere_else(study, said, means):
+    assert not may_show_faces(study)
+    (study / "consent.json").write_bytes(said.encode("latin-1"))
+    if isinstance(means, bool):
+        assert may_show_faces(study) is means
+    else:
+        with pytest.raises(ValueError, match=means):
+            may_show_faces(study)
+
+
+def test_a_consent_that_cannot_be_read_is_none(study):
+    (study / "consent.json").symlink_to("nowhere")
+    with pytest.raises(ValueError, match="FileNotFoundError"):
+        may_show_faces(study)
+    (study / "consent.json").unlink()
+    (study / "consent.json").mkdir()
+    with pytest.raises(ValueError, match="IsADirectoryError"):
+        may_show_faces(study)
 
 
 def test_tables_that_are_none(study):

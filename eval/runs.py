@@ -108,6 +108,12 @@ class Run:
         return read_json(self.folder / model / "weights" / file)
 
     @property
+    def faces(self) -> bool:
+        """Whether the pictures are photographs of faces, as a packed dataset says; else X-rays."""
+        found = [p.manifest for p in self.packs if p.manifest is not None]
+        return any(str(m.settings.get("pixels") or "").startswith("face") for m in found)
+
+    @property
     def packs(self) -> list[Pack]:
         """The packed datasets that run.json names."""
         named = self.facts.get("manifests")

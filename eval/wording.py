@@ -102,8 +102,8 @@ def _range(e: Estimate) -> str:
 
 #: Printed in every report, whatever the numbers say, after what `limitations` says of the disease.
 LIMITATIONS = (
-    "People in these cohorts had both a radiograph and a DXA. Those sent to DXA differ from those "
-    "who are not, and no cohort here shows what happens among everybody with a radiograph.",
+    "People in these cohorts had both a {picture} and a DXA. Those sent to DXA differ from those "
+    "who are not, and no cohort here shows what happens among everybody with a {picture}.",
     "Grad-CAM shows where a picture moved the score. It is not evidence that the model reads bone, "
     "and the pictures shown were chosen by rule, for how sure and how wrong the model was.",
     "A gap that no test found is not a gap that is not there: small groups hide large ones. "
@@ -113,8 +113,9 @@ LIMITATIONS = (
 )
 
 
-def limitations(learnt: Learnt = DEFAULT) -> tuple[str, ...]:
-    """`LIMITATIONS`, after those of what was learnt."""
+def limitations(learnt: Learnt = DEFAULT, faces: bool = False) -> tuple[str, ...]:
+    """`LIMITATIONS`, after those of what was learnt; of photographs of `faces`, or radiographs."""
+    picture = "photograph" if faces else "radiograph"
     name = learnt.positive
     others = "fractures" if "osteoporosis" in name else "osteoporosis or fractures"
     return (
@@ -123,5 +124,5 @@ def limitations(learnt: Learnt = DEFAULT) -> tuple[str, ...]:
         f"{others}.",
         f"PPV and NPV hold at the prevalence of the cohort they were measured in. Where {name} "
         "is rarer, fewer of those flagged will have it.",
-        *LIMITATIONS,
+        *(text.replace("{picture}", picture) for text in LIMITATIONS),
     )

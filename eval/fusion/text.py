@@ -84,8 +84,8 @@ def about(made: Fusion) -> list[str]:
     """How it was made, and what to beware of."""
     said = [
         f"Probability of {made.event}, one row a patient: the mean over their pictures. In "
-        f"brackets {100 * made.confidence:g}% intervals: DeLong, the weights taken as given. Slope 1 and in "
-        "the large 0 are right. p: DeLong, paired; Holm over the differences of a cohort."
+        f"brackets {100 * made.confidence:g}% intervals: DeLong, the weights taken as given. Slope "
+        "1 and in the large 0 are right. p: DeLong, paired; Holm over the differences of a cohort."
     ]
     if made.clinical is not None:
         said.append(

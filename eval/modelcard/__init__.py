@@ -23,13 +23,14 @@ from eval.runs import Run
 
 __all__ = ["FORBIDDEN", "INTENDED", "Card", "Figure", "Section", "Table", "card", "write_card"]
 
+RADIOGRAPH, FACE = "chest radiograph", "photograph of their face"
 _RESEARCH = "For research by people who can read the intervals below. It is not a medical device."
 _USE = (
-    "To point out, among people who have a chest radiograph anyway, those to whom bone "
+    "To point out, among people who have a {} anyway, those to whom bone "
     "densitometry (DXA) may be worth offering. Its answer is a probability of {}, and a "
     "flag where that reaches the frozen threshold."
 )
-INTENDED = (_USE.format(POSITIVE), _RESEARCH)
+INTENDED = (_USE.format(RADIOGRAPH, POSITIVE), _RESEARCH)
 FORBIDDEN = (
     "to diagnose osteoporosis or low bone mass, or to treat anybody",
     "to decide that somebody needs no DXA: a probability below the threshold rules nothing out",
@@ -58,9 +59,10 @@ def card(run: Run, metrics: Sequence[Metrics]) -> Card:
     fractures = bool(found) and foretold.no_labels(metrics)
     risks = [survival.intended(evidence, model) for model in found]
     learnt = run.learnt
-    use = risks if fractures else [_USE.format(learnt.positive), *risks]
+    picture = FACE if run.faces else RADIOGRAPH
+    use = risks if fractures else [_USE.format(picture, learnt.positive), *risks]
     never = FORBIDDEN_SURVIVAL if fractures else FORBIDDEN
-    general = foretold.LIMITATIONS if fractures else wording.limitations(learnt)
+    general = foretold.LIMITATIONS if fractures else wording.limitations(learnt, run.faces)
     return Card(
         name,
         (

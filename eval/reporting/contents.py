@@ -95,6 +95,7 @@ def contents(
         "problems": [without_path(p, run) for p in problems],
         "facts": facts,
         "learnt": learnt,
+        "faces": run.faces,
         "other_facts": {k: v for k, v in facts.items() if k not in PLACED},
         "ceiling": ceilings(run),
         "config": without_places(run.config),

@@ -183,7 +183,7 @@ def _row(
     yardstick: dict[str, Statistic],
 ) -> Row:
     m = multiclass_metrics(cases.truth, answers.P, names=NAMES)
-    whys = {"balanced_accuracy": m.recall_macro, "rps": m.accuracy}
+    whys = {"balanced_accuracy": m.recall_macro}
     scores = {
         n: found[n].estimate(cases, (whys.get(n) or getattr(m, n)).undefined or "") for n in SHOWN
     }

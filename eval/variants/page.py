@@ -60,7 +60,7 @@ def _worth(made: Variants, row: Row) -> Estimate:
 
 
 def _held(made: Variants, t: Table) -> str:
-    """Which rows are told from the first after the correction, in a sentence."""
+    """Which rows are told from the first one after the correction, in a sentence."""
     alpha = 1 - made.confidence
     apart = [r.name for r in t.rows if r.p_holm is not None and r.p_holm < alpha]
     tested = sum(r.p is not None for r in t.rows)
@@ -69,4 +69,7 @@ def _held(made: Variants, t: Table) -> str:
     first = made.variants[0].name
     if not apart:
         return f"None of {tested} rows is told from {first} after the correction."
-    return f"Of {tested} rows told from {first} after the correction: {', '.join(apart)}."
+    return (
+        f"{len(apart)} of {tested} rows are told from {first} after the correction: "
+        f"{'; '.join(apart)}."
+    )

@@ -12,7 +12,7 @@ from eval.estimate import Estimate
 #: What the test can be of.
 Tested = Literal[
     "auroc_ovr", "accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "kappa",
-    "kappa_quadratic", "rps",
+    "kappa_quadratic",
 ]  # fmt: skip
 
 
@@ -44,7 +44,6 @@ class Scores(Strict):
     auroc_ovr: Estimate
     kappa: Estimate
     kappa_quadratic: Estimate
-    rps: Estimate
 
 
 class Row(Strict):

@@ -18,7 +18,6 @@ COLUMNS = (
     ("AUROC", "auroc_ovr"),
     ("Kappa", "kappa"),
     ("Weighted kappa", "kappa_quadratic"),
-    ("RPS", "rps"),
 )
 #: Those of the first of the two tables in Markdown: a README is narrow.
 NARROW = ("accuracy", "f1_macro", "auroc_ovr", "kappa", "kappa_quadratic")
@@ -72,7 +71,7 @@ def about(made: Variants) -> list[str]:
     said = [
         f"In brackets the {level} interval of {made.draws:,} resamples of patients. Macro recall "
         "is the balanced accuracy; weighted recall is the accuracy. AUROC: mean of the three "
-        "classes, each against the others. Weighted kappa: quadratic. RPS: 0 is best.",
+        "classes, each against the others. Weighted kappa: quadratic.",
         f"p: {first} against each other row on the {NAME_OF[made.tested]}, paired, by swapping "
         f"their answers patient by patient ({made.draws:,} swaps), corrected for the rows (Holm).",
     ]

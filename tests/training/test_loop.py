@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from data_sharding.schema import check_predictions, sha256_file
-from tests.training.conftest import as_overrides
+from tests.training.processes import command, torchrun
 from training.average import Average
 from training.checkpoint import Checkpoints
 from training.interrupt import Interrupted
@@ -28,12 +27,18 @@ def weights(folder, name="student"):
     return sha256_file(folder / name / "weights" / "model.safetensors")
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    return tmp_path_factory.mktemp("calm") / "runs"
+
+
 @pytest.fixture
-def calm(tiny):
-    """A run that nothing disturbs."""
-    config = tiny()
+def calm(tiny, once):
+    """A run that nothing disturbs, made by the first who asks; to be read only."""
+    config = tiny(f"paths.runs={once}")
     folder = prepare(config)
-    launch(config, folder)
+    if not complete(folder):
+        launch(config, folder)
     return folder
 
 
@@ -60,7 +65,7 @@ def records(folder, name="teacher"):
 @pytest.mark.parametrize("kill_at", [1, 3, 4, 5, 9, 11])
 def test_killed_at_any_step_the_weights_come_out_the_same(calm, tiny, kill_at, monkeypatch):
     """Steps 1 to 9 are the teacher's, three an epoch; a checkpoint is written after each."""
-    config = tiny("compute.checkpoint_steps=1", f"paths.runs={calm.parent}-killed")
+    config = tiny("compute.checkpoint_steps=1")
     folder = prepare(config)
     real_update = Average.update
     steps = 0
@@ -86,30 +91,33 @@ def test_killed_at_any_step_the_weights_come_out_the_same(calm, tiny, kill_at, m
     assert complete(again)
 
 
-def test_two_fresh_runs_give_identical_predictions(calm, tiny):
-    path = calm / "cohorts" / "there-external" / "predictions.parquet"
+@pytest.fixture
+def two_threads():
+    """As on a machine of several cores: all other tests run in one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_two_fresh_runs_give_identical_predictions(tiny, two_threads):
+    small = ("teacher.epochs=1", "student.epochs=1", "pseudo.enabled=false", "paths.external=[]")
+    config = tiny(*small)
+    folder = prepare(config)
+    launch(config, folder)
+    path = folder / "cohorts" / "here-test" / "predictions.parquet"
     before = sha256_file(path)
-    config = tiny()
-    folder = prepare(config, fresh=True)
-    assert folder == calm
+    assert prepare(config, fresh=True) == folder
     assert not path.exists()
     launch(config, folder)
     assert sha256_file(path) == before
 
 
-def test_two_processes_learn_what_one_learns(calm, tiny, tmp_path):
+def test_two_processes_learn_what_one_learns(calm, tiny):
     """torchrun with DDP and gloo: the same global batches, so the same weights up to rounding."""
-    config = tiny(f"paths.runs={tmp_path / 'ddp'}")
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--standalone",
-    ]
-    command += ["-m", "training", "ospenscreen:smoke", *as_overrides(config)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    config = tiny()
+    words = command(config, *torchrun(2))
+    done = subprocess.run(words, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     folder = prepare(config)
     assert complete(folder)
@@ -152,7 +160,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_the_best_is_kept(tiny):
 
 
 def test_loader_workers_change_nothing(calm, tiny):
-    config = tiny("compute.loader_workers=2", f"paths.runs={calm.parent}-workers")
+    config = tiny("compute.loader_workers=2")
     folder = prepare(config)
     launch(config, folder)
     assert weights(folder) == weights(calm)
@@ -200,7 +208,7 @@ def test_the_variants_run_to_the_end(tiny, changes):
 
 
 def test_micro_batches_change_nothing_but_rounding(calm, tiny):
-    config = tiny("compute.accumulate=4", f"paths.runs={calm.parent}-micro")
+    config = tiny("compute.accumulate=4")
     folder = prepare(config)
     launch(config, folder)
     ours, theirs = (load_file(f / "student/weights/model.safetensors") for f in (folder, calm))
@@ -212,7 +220,7 @@ def test_a_wish_to_stop_leaves_a_checkpoint_and_the_same_bytes_after(calm, tiny)
     from training.stages import run
     from training.world import alone
 
-    config = tiny(f"paths.runs={calm.parent}-stopped")
+    config = tiny()
     folder = prepare(config)
     stops = 0
     for _ in range(200):  # each launch is let live for one question more than it takes to begin

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from data_sharding.copies.alike import View, Views, compare, one_thread_each
 from data_sharding.copies.near import COPY
@@ -215,11 +215,17 @@ def test_many_copies_of_one_picture_are_all_named(bodies):
 
 
 def test_libraries_get_their_threads_back():
-    before = cv2.getNumThreads(), [x["num_threads"] for x in threadpool_info()]
-    with one_thread_each():
-        assert cv2.getNumThreads() == 1
-        assert {x["num_threads"] for x in threadpool_info()} == {1}
-    assert before == (cv2.getNumThreads(), [x["num_threads"] for x in threadpool_info()])
+    opencvs = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    with threadpool_limits(2):  # the tests' own setting is one
+        before = [x["num_threads"] for x in threadpool_info()]
+        assert (cv2.getNumThreads(), max(before)) == (2, 2)
+        with one_thread_each():
+            assert cv2.getNumThreads() == 1
+            assert {x["num_threads"] for x in threadpool_info()} == {1}
+        assert cv2.getNumThreads() == 2
+        assert before == [x["num_threads"] for x in threadpool_info()]
+    cv2.setNumThreads(opencvs)
 
 
 def test_views_forget_the_oldest():

@@ -16,7 +16,7 @@ class Batch:
     Padding has real = 0: it shows a picture again, for batch norms, and counts for nothing.
     """
 
-    image: torch.Tensor  # float32 [b, 1, h, w], augmented, normalised
+    image: torch.Tensor  # float32 [b, 1 or 3, h, w], augmented, normalised
     label: torch.Tensor  # int64 [b]
     real: torch.Tensor  # float32 [b], 1 or 0
     global_real: int  # real samples in the global batch: of all ranks and all parts together
@@ -25,10 +25,16 @@ class Batch:
     #: The weak view for those who look at it: [b, s, s] for each size s they asked for, as packed.
     weak: tuple[torch.Tensor, ...] = ()
     teacher: torch.Tensor | None = None  # float32 [b, C]: what the teachers said of the weak view
+    face: torch.Tensor | None = None  # float32 [b, 512]: FaceNet's embedding of it
 
     def __len__(self) -> int:
         """b, padding included."""
         return len(self.label)
+
+    @property
+    def inputs(self) -> tuple[torch.Tensor, ...]:
+        """What goes into the model that learns: pictures, and embeddings where there are any."""
+        return (self.image,) if self.face is None else (self.image, self.face)
 
     def to(self, device: torch.device) -> Batch:
         """On another device."""

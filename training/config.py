@@ -22,6 +22,7 @@ import yaml
 from pydantic import (
     BeforeValidator,
     Field,
+    PositiveFloat,
     ValidationError,
     field_validator,
     model_validator,
@@ -30,6 +31,7 @@ from pydantic import (
 from data_sharding.schema import canonical_json
 from training.compute import Compute, Track
 from training.exclusions import refuse, refuse_beside
+from training.face import FACE2BONE, Face
 from training.grid import GRID, Grid
 from training.section import Section
 from training.stage import Fracture, Pseudo, Stage, Student
@@ -74,7 +76,7 @@ class Paths(Section):
 
 
 class Model(Section):
-    """A timm backbone with one input channel and a logit for each class, or the grid model."""
+    """A timm backbone with a logit for each class, or a network of our own (grid, face)."""
 
     name: str
     pretrained: str = Field(
@@ -84,6 +86,7 @@ class Model(Section):
         default=None, description="of the weights file; required with a path"
     )
     drop_path: float = Field(default=0.0, ge=0, lt=1)
+    channels: Literal[1, 3] = Field(default=1, description="3 for photographs")
     classes: int = Field(default=2, ge=2, le=3, description="logits; follows `target`")
     ordinal: bool = Field(
         default=False, description="three classes as two cuts on one scale (cumulative link)"
@@ -92,14 +95,25 @@ class Model(Section):
         default=None, description=f"sizes of {GRID}; of no other model (default: the paper's)"
     )
 
+    face: Face | None = Field(
+        default=None, description=f"sizes of {FACE2BONE}; of no other model (default: the paper's)"
+    )
+
     @model_validator(mode="after")
     def _sizes(self) -> Model:
-        if self.grid and self.name != GRID:
+        for section, owner, usual in (("grid", GRID, Grid), ("face", FACE2BONE, Face)):
+            if getattr(self, section) and self.name != owner:
+                raise ValueError(
+                    f"model.{section} has the sizes of {owner}, and this is {self.name}: set "
+                    f"model.{section}=null"
+                )
+            if self.name == owner and not getattr(self, section):
+                object.__setattr__(self, section, usual())
+        if self.face and (self.pretrained, self.channels) != ("none", 3):
             raise ValueError(
-                f"model.grid has the sizes of {GRID}, and this is {self.name}: set model.grid=null"
+                f"{FACE2BONE} takes colour and has no published weights: set model.channels=3 and "
+                "model.pretrained=none (FaceNet's are model.face.facenet)"
             )
-        if self.name == GRID and not self.grid:
-            object.__setattr__(self, "grid", Grid())
         return self
 
     @field_validator("pretrained")
@@ -113,8 +127,10 @@ class Input(Section):
     """What the model is fed: pictures resized to `size` and normalised."""
 
     size: int = Field(ge=32)
-    mean: float = Field(default=0.449, description="mean of ImageNet's three channel means")
-    std: float = Field(default=0.226, gt=0)
+    mean: float | tuple[float, float, float] = Field(
+        default=0.449, description="mean of ImageNet's three channel means; of colour, all three"
+    )
+    std: PositiveFloat | tuple[PositiveFloat, PositiveFloat, PositiveFloat] = 0.226
     per_image: bool = Field(
         default=False,
         description="each picture by its own percentiles, mean and deviation (Li et al. 2026)",
@@ -253,6 +269,8 @@ class Config(Section):
         tree["data"]["spread"] = self.spread
         if self.model.sha256:
             tree["model"].pop("pretrained")
+        if self.model.face and self.model.face.facenet_sha256:
+            tree["model"]["face"].pop("facenet")
         if "student" in tree:
             tree["student"].pop("teachers")
         return tree

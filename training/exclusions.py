@@ -30,6 +30,13 @@ def refuse(config: Config) -> None:
             f"{config.model.name} has local heads, which learn from labels alone: take a recipe "
             "that learns one image model (li2026)"
         )
+    if config.model.channels == 3 and not config.image:
+        raise ValueError(
+            "photographs are learnt by one image model: take a recipe that learns one (face2bone), "
+            "or set model.channels=1 for X-rays"
+        )
+    if config.model.channels == 3 and config.input.per_image:
+        raise ValueError("input.per_image is for X-rays: set input.per_image=false")
     if config.target == "osteoporosis" and not config.alone and config.pseudo.enabled:
         raise ValueError(
             "proxy labels are of low bone mass: with target=osteoporosis set pseudo.enabled=false, "

@@ -46,6 +46,16 @@ class Run:
         """Is there such a file or folder? One rank looks, so that all go the same way."""
         return self.world.on_main(lambda: (self.folder / name).exists())
 
+    def embedded(self, data: ShardDataset) -> np.ndarray | None:
+        """float32 [len(data), 2, 512]: FaceNet's, for a model that is given them; else None."""
+        if not (self.config.model.face and self.config.model.face.embedded):
+            return None
+        from training.embeddings import embeddings
+
+        kept = self.config.paths.runs / "embeddings"
+        rows = np.arange(len(data))
+        return embeddings(self.config.model, data, rows, kept, self.world, self.breathe)
+
     def breathe(self) -> None:
         """Where all that is done is kept: Interrupted if some rank was asked to stop."""
         if self.world.agree(torch.tensor([self.stop()])).any():
@@ -168,8 +178,10 @@ def learn(
         served=served_path(folder, world) if config.track.samples else None,
     )
 
+    of_tune = run.embedded(run.tune)
+
     def validate(model: nn.Module) -> dict[str, Any]:
-        return aim.score(predict(model, preprocessor, run.tune, world))
+        return aim.score(predict(model, preprocessor, run.tune, world, faces=of_tune))
 
     tracker = tracker_for(run.folder, name, config, world.main, stage.epochs)
     pace = Pace(world, compute.checkpoint_s, compute.checkpoint_steps, run.stop)
@@ -189,7 +201,7 @@ def learn(
     if world.main:
         say(f"{name}: the weights of epoch {at.best_epoch} are kept")
 
-    z_NC = predict(model, preprocessor, run.tune, world)
+    z_NC = predict(model, preprocessor, run.tune, world, faces=of_tune)
     target = None if config.fracture else config.target
     world.on_main(
         lambda: save_weights(

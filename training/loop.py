@@ -37,8 +37,9 @@ def fit(
     """Train from the newest checkpoint, or from `model` as it is; return what is kept of it.
 
     That is the weights' moving average (if `stage.ema`), of the last epoch or of the best by
-    ``validate(model)[stage.MEASURE]``. A checkpoint is written after each epoch and when `pace`
-    asks for one. `model` itself belongs to the strategy from here on.
+    ``validate(model)[stage.MEASURE]``; `stage.patience` epochs without a better one end the
+    training. A checkpoint is written after each epoch and when `pace` asks for one. `model` itself
+    belongs to the strategy from here on.
 
     Raises:
         Interrupted: `pace` was asked to stop; a checkpoint is there.
@@ -71,7 +72,7 @@ def fit(
         world.on_main(checkpoints.wait)
         raise Interrupted(f"stopped after {at.global_step} steps, a checkpoint is written")
 
-    while at.epoch < stage.epochs:
+    while at.epoch < stage.epochs and not _waited(stage, at):
         meter = Meter(at.meter, world)
         for batch in meter.timed(stream.epoch(at.epoch, start=at.step)):
             # Dropout and drop path draw from here: the same after a restart, another on each rank.
@@ -104,12 +105,18 @@ def fit(
         rates = {"train/lr": lr, "train/ema": average.last}
         tracker.log({"step": at.global_step, "epoch": at.epoch} | rates | record | found)
         save()  # after the record: one killed in between is cut off and made again
-        if pace(at.global_step) == "stop" and at.epoch < stage.epochs:
+        if pace(at.global_step) == "stop" and at.epoch < stage.epochs and not _waited(stage, at):
             stop()
     world.on_main(checkpoints.join)
     strategy.close()
     average.module.load_state_dict(best)
     return average.module, at
+
+
+def _waited(stage: Stage, at: Position) -> bool:
+    """Long enough for a better epoch; known of the position alone, so the same after a restart."""
+    best, most = at.best_epoch, stage.patience
+    return best is not None and most is not None and at.epoch - best >= most
 
 
 def step_seed(seed: int, global_step: int, rank: int) -> int:

@@ -17,7 +17,8 @@ from data_sharding.packing.gate import is_allowed
 from data_sharding.reader import ShardDataset, read_index
 from data_sharding.schema import Manifest
 from data_sharding.storage.store import open_place
-from training.config import Config
+from training.config import Config, Model
+from training.face import Face
 from training.followup import check_followed
 from training.target import Target
 
@@ -56,7 +57,7 @@ def open_packs(config: Config) -> dict[str, Pack]:
             raise ValueError(f"{path}: a second dataset called {manifest.name}; pack with --name")
         packs[manifest.name] = Pack(place, path, manifest, read_index(path, manifest))
     for pack in packs.values():
-        _check_content(pack, None if config.fracture else config.aim)
+        _check_content(pack, None if config.fracture else config.aim, config.model)
     if config.fracture:
         check_followed({n: p.index for n, p in packs.items()}, config.fracture)
     _check_alike(list(packs.values()), by_label=not config.fracture)
@@ -81,15 +82,36 @@ def same_as_before(run_folder: Path, data: ShardDataset) -> ShardDataset:
     return data
 
 
-def _check_content(pack: Pack, aim: Target | None) -> None:
+def _check_face(face: Face, pack: Pack) -> None:
+    if face.facenet is None:
+        raise ValueError(
+            "Face2Bone looks at a face with FaceNet, whose weights are not fetched for you: give "
+            "model.face.facenet=/path/to.safetensors model.face.facenet_sha256=..., or state that "
+            "there is no face branch (model.face.facenet=none)"
+        )
+    if face.embedded and "crop" not in [e.name for e in pack.manifest.extras]:
+        raise ValueError(
+            f"{pack.path}: samples have no crop for FaceNet: pack the photographs again, or set "
+            "model.face.facenet=none"
+        )
+
+
+def _check_content(pack: Pack, aim: Target | None, model: Model) -> None:
     there = set(pack.index["split"])
     wanted = {"train", "tune", "test"} if pack.manifest.role == "internal" else {pack.manifest.role}
     if missing := sorted(wanted - there):
         raise ValueError(
             f"{pack.path}: no samples in {', '.join(missing)}; more patients are needed"
         )
-    if len(pack.manifest.image_shape) != 2:
-        raise ValueError(f"{pack.path}: colour photographs; the recipes learn from X-rays")
+    colour = len(pack.manifest.image_shape) == 3
+    if colour != (model.channels == 3):
+        what, how = ("photographs", "face2bone") if colour else ("X-rays", "li2026")
+        raise ValueError(
+            f"{pack.path}: {what}, and model.channels={model.channels}: take a recipe for {what} "
+            f"(such as {how})"
+        )
+    if model.face:
+        _check_face(model.face, pack)
     if pack.manifest.role == "public" or not aim:
         return
     try:

@@ -81,7 +81,8 @@ def _of_place(run: Run, cohort: Cohort) -> ShardDataset:
 def _of(run: Run, name: str, cohort: str, data: ShardDataset) -> pd.DataFrame:
     weights = run.folder / name / "weights"
     model, preprocessor = load_weights(weights)
-    z_NC = predict(model.to(run.world.device), preprocessor, data, run.world)
+    faces = run.embedded(data)
+    z_NC = predict(model.to(run.world.device), preprocessor, data, run.world, faces=faces)
     read = {p.stem: json.loads(p.read_text()) for p in weights.glob("*.json")}
     made = _risks(margin(z_NC), read["survival"]) if run.config.fracture else _chances(z_NC, read)
     facts = data.index.assign(

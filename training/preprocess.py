@@ -18,7 +18,7 @@ from training.zscore import standardised
 
 
 def seen(image: np.ndarray, view: int, sizes: Sequence[int]) -> list[np.ndarray]:
-    """A weak view of a shard's picture, as it is (0) or mirrored (1): [s, s] for each size.
+    """A weak view of a shard's picture, as it is (0) or mirrored (1): [s, s(, 3)] for each size.
 
     Mirrored first: both views are then resized alike.
     """
@@ -30,14 +30,16 @@ def seen(image: np.ndarray, view: int, sizes: Sequence[int]) -> list[np.ndarray]
 class Preprocessor(Section):
     """Resize to `size` by area, then (x/white - mean)/std; or `per_image`, see `zscore`.
 
+    Pictures are grey, [H, W], or colour, [H, W, 3]; of these `mean` and `std` may be three numbers.
+
     `pixels` and `shape` are the shards' own: the treatment before (``cxr/2`` is grayscale
     truncation, ``cxr16/1`` is 16 bits as displayed) and the size. `accept` refuses a dataset that
     was treated otherwise.
     """
 
     size: int
-    mean: float
-    std: float
+    mean: float | tuple[float, float, float]
+    std: float | tuple[float, float, float]
     per_image: bool = False
     pixels: str
     shape: tuple[int, ...]
@@ -57,7 +59,7 @@ class Preprocessor(Section):
             )
 
     def resize(self, image: np.ndarray) -> np.ndarray:
-        """[H, W] -> [size, size], of `dtype`; ValueError if it is not what the weights know."""
+        """[H, W(, 3)] -> [size, size(, 3)], of `dtype`; ValueError: not what the weights know."""
         if image.dtype != self.dtype or tuple(image.shape) != self.shape:
             raise ValueError(
                 f"a picture of {image.dtype} {list(image.shape)}: these weights take {self.dtype} "
@@ -66,16 +68,20 @@ class Preprocessor(Section):
         return resize(image, self.size)
 
     def normalise(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
-        """[B, size, size] of `dtype` -> float32 [B, 1, size, size], on the same device."""
+        """[B, size, size] of `dtype` -> float32 [B, 1, size, size], of colour [B, 3, size, size];
+        on the same device.
+        """
         images = torch.as_tensor(images)
         if self.per_image:
             return standardised(images)
         white = 65535 if images.dtype == torch.uint16 else 255
-        x = images.to(torch.float32).unsqueeze(1)
-        return x.sub_(white * self.mean).div_(white * self.std)
+        x = images.to(torch.float32)
+        x = x.unsqueeze(1) if x.ndim == 3 else x.permute(0, 3, 1, 2)
+        mean, std = (white * torch.tensor(v, dtype=torch.float64) for v in (self.mean, self.std))
+        return x.contiguous().sub_(_by_channel(mean, x)).div_(_by_channel(std, x))
 
     def __call__(self, images: np.ndarray) -> torch.Tensor:
-        """[B, H, W] of `dtype` as the shards hold them -> float32 [B, 1, size, size]."""
+        """[B, H, W(, 3)] of `dtype`, as the shards hold them -> what `normalise` gives."""
         return self.normalise(np.stack([self.resize(x) for x in images]))
 
     @classmethod
@@ -86,3 +92,8 @@ class Preprocessor(Section):
             return cls.model_validate(json.loads(path.read_text()))
         except (OSError, ValueError, ValidationError) as e:
             raise ValueError(f"{path}: weights without preprocessing cannot be used: {e}") from e
+
+
+def _by_channel(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """One number, or three, as float32 [C, 1, 1]."""
+    return values.float().view(-1, 1, 1).to(like.device)

@@ -16,8 +16,10 @@ FACTORS = (4, 8)
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """[H, W] -> [size, size] by area, uint8 or uint16; the picture itself if it has that size."""
-    if image.shape == (size, size):
+    """[H, W] -> [size, size] by area, uint8 or uint16, or uint8 [H, W, 3]; the picture itself if it
+    has that size.
+    """
+    if image.shape[:2] == (size, size):
         return image
     factor = image.shape[0] // size
     if factor in FACTORS and image.shape == (factor * size, factor * size):

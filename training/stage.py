@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from training.section import Section
 
@@ -15,18 +15,33 @@ class Stage(Section):
 
     epochs: int = Field(ge=1)
     batch: int = Field(ge=1, description="global batch size, all ranks together")
-    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="sgd: with momentum .9")
-    lr: float = Field(gt=0)
+    optimizer: Literal["adamw", "adam", "sgd"] = Field(
+        default="adamw", description="adam: decay as L2; sgd: with momentum .9"
+    )
+    lr: float = Field(gt=0, description="the highest of its schedule")
+    schedule: Literal["cosine", "onecycle"] = Field(
+        default="cosine",
+        description="cosine: to 0, after warmup_epochs; onecycle: up in 30% of the steps, to 1e-6",
+    )
     weight_decay: float = Field(default=0.05, ge=0)
-    warmup_epochs: float = Field(default=5, ge=0)
+    warmup_epochs: float = Field(default=5, ge=0, description="of the cosine schedule")
     clip: float = Field(default=1.0, gt=0, description="maximal gradient norm")
     ema: float = Field(
         default=0.999, ge=0, lt=1, description="decay of the weights' average; 0 is off"
     )
-    augment: Literal["none", "weak", "strong", "li"] = "weak"
+    augment: Literal["none", "weak", "strong", "li", "face", "face_upset"] = "weak"
     select: Literal["last", "best"] = Field(
         default="best", description="best: by AUROC on the tune split"
     )
+    patience: int | None = Field(
+        default=None, ge=1, description="epochs without a better one on the tune split that end it"
+    )
+
+    @model_validator(mode="after")
+    def _by_something(self) -> Stage:
+        if self.patience and self.select == "last":
+            raise ValueError("patience waits for a better epoch: set select=best, or patience=null")
+        return self
 
     #: By what an epoch is the best, among what validation records.
     MEASURE: ClassVar[str] = "tune/auroc"

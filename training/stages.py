@@ -74,7 +74,7 @@ def image_model(run: Run, stage: Stage, train: ShardDataset) -> None:
     """Write ``image/weights``: one model, learnt from labels."""
     grid, steps = run.config.model.grid, -(-len(train) // stage.batch)
     task = GridSupervised(grid, steps, run.config.aim.names) if grid else None
-    group = Group(train, np.arange(len(train)), labels(train))
+    group = Group(train, np.arange(len(train)), labels(train), run.embedded(train))
     seed = 2 * run.config.seed
     learn(run, "image", stage, [group], (stage.batch,), seed, aim=aim_of(run, task))
 

@@ -30,7 +30,9 @@ class Group:
 
     data: ShardDataset
     rows: np.ndarray  # int64 [N], rows of data.index
-    labels: np.ndarray  # int64 [N], 0 or 1
+    labels: np.ndarray  # int64 [N], 0 or 1, or of three classes 2
+    #: What frozen networks made of both weak views (`training.frozen`), float32 [len(data), 2, K]:
+    faces: np.ndarray | None = None  # FaceNet's embeddings, for a network that is given them
 
 
 #: Whose part of which global batch: epoch, step, rank, world size.
@@ -56,7 +58,7 @@ class _Steps(Sampler):
 class _Drawn:
     """What a loader worker makes: the rest is done where the model is."""
 
-    batch: Batch  # its image is uint8 or uint16 [b, h, w] still
+    batch: Batch  # its image is uint8 or uint16 [b, h, w], or uint8 [b, h, w, 3] still
     parameters: list[Parameters]  # of the augmentation that is left to do; none: it is done
     keys: list[str | None]  # None for padding, so that ranks' rows dealt together are the order
 
@@ -182,6 +184,7 @@ class Stream:
         images: list[np.ndarray] = []
         weak: list[list[np.ndarray]] = [[] for _ in self.weak]
         said: list[np.ndarray] = []
+        faces: list[np.ndarray] = []
         parameters: list[Parameters] = []
         keys: list[str | None] = []
         label = np.zeros(len(rows), np.int64)
@@ -210,6 +213,8 @@ class Stream:
                 views.append(picked)
             if self.said:
                 said.append(self.said[g][row, view])
+            if group.faces is not None:
+                faces.append(group.faces[row, view])
             label[n] = group.labels[i]
             keys.append(key if rows[n, 0] >= 0 else None)
         batch = Batch(
@@ -221,6 +226,7 @@ class Stream:
             step=step,
             weak=tuple(torch.from_numpy(np.stack(views)) for views in weak),
             teacher=torch.from_numpy(np.stack(said)) if self.said else None,
+            face=torch.from_numpy(np.stack(faces)) if faces else None,
         )
         return _Drawn(batch, parameters, keys)
 

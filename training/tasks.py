@@ -28,7 +28,7 @@ class Supervised:
 
     def loss(self, model: nn.Module, batch: Batch) -> Losses:
         """`loss`, and the same by class."""
-        ce_B = cross_entropy(model(batch.image), batch.label)
+        ce_B = cross_entropy(model(*batch.inputs), batch.label)
         return _sums(ce_B, {"ce": ce_B}, batch, self.names)
 
 

@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from data_sharding.schema import Manifest, canonical_json
+from data_sharding.reader import ShardDataset
+from data_sharding.schema import CLASSES, Manifest, canonical_json
 from training import watchdog
 from training.checkpoint import load_weights
 from training.config import weights_sha256
@@ -45,7 +46,9 @@ class Member:
 
 
 class Teachers:
-    """One frozen teacher or several, on one device."""
+    """One frozen teacher or several, on one device. What they say may be kept: see `frozen`."""
+
+    width, noun = len(CLASSES), "teacher logits"
 
     def __init__(self, members: Sequence[Member], device: torch.device) -> None:
         """Take the models as they are and freeze them.
@@ -91,6 +94,10 @@ class Teachers:
     def accept(self, manifest: Manifest) -> None:
         """ValueError if the dataset's pictures are not those that the teachers know."""
         self.members[0].preprocessor.accept(manifest)
+
+    def pictures(self, data: ShardDataset, rows: np.ndarray) -> np.ndarray:
+        """[n, H, W]: these samples' pictures, as the shards hold them."""
+        return np.stack([data.image(int(i)) for i in rows])
 
     def taps(self) -> list[Tap]:
         """The last feature map of each, as they answer."""

@@ -12,7 +12,7 @@ import torch
 
 from data_sharding.schema import Manifest
 from training.config import Student
-from training.logits import for_groups
+from training.frozen import for_groups
 from training.losses import NAMES
 from training.preprocess import Preprocessor
 from training.strategies import Task

@@ -25,10 +25,16 @@ def margin(z_NC: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, preprocessor: Preprocessor, data: ShardDataset, world: World, batch: int = 64
+    model: nn.Module,
+    preprocessor: Preprocessor,
+    data: ShardDataset,
+    world: World,
+    batch: int = 64,
+    faces: np.ndarray | None = None,
 ) -> np.ndarray:
     """float64 [len(data), C]: the logits of each row, on every rank.
 
+    `faces` float32 [len(data), 2, 512] are embeddings for a model that takes them beside pictures.
     Every rank takes the same number of steps; padding is masked, nothing is dropped or said twice.
 
     Raises:
@@ -40,8 +46,12 @@ def predict(
     rows, logits = [], []
     for ids in order.sequential(len(data), batch, world.rank, world.size):
         watchdog.feed()
-        images = np.stack([preprocessor.resize(data.image(max(int(i), 0))) for i in ids])
-        z_BC = model(preprocessor.normalise(torch.from_numpy(images).to(world.device))).float()
+        at = np.maximum(np.asarray(ids, np.int64), 0)
+        images = np.stack([preprocessor.resize(data.image(int(i))) for i in at])
+        inputs = [preprocessor.normalise(torch.from_numpy(images).to(world.device))]
+        if faces is not None:
+            inputs.append(torch.from_numpy(faces[at, 0]).to(world.device))
+        z_BC = model(*inputs).float()
         logits.append(z_BC.double())
         rows.append(torch.from_numpy(np.asarray(ids, np.int64)))
     model.train(was_training)

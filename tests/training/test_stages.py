@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from tests.conftest import pack_pictures
-from training import logits, pace, stages
+from training import frozen, pace, stages
 from training.folder import prepare
 from training.interrupt import Interrupted
 from training.launch import complete, launch
@@ -66,15 +66,15 @@ def test_a_dataset_packed_again_in_between_is_refused(tiny, tmp_path, packs, rol
 
 
 def test_asked_to_stop_while_logits_are_made(tiny, monkeypatch):
-    monkeypatch.setattr(logits, "PIECE", 8)
-    real, asked = logits._ask, 0
+    monkeypatch.setattr(frozen, "PIECE", 8)
+    real, asked = frozen._ask, 0
 
     def ask(*arguments):
         nonlocal asked
         asked += 1
         return real(*arguments)
 
-    monkeypatch.setattr(logits, "_ask", ask)
+    monkeypatch.setattr(frozen, "_ask", ask)
     config = tiny(*SHORT, "pseudo.enabled=false")
     folder = prepare(config)
     with pytest.raises(Interrupted):

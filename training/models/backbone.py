@@ -1,4 +1,4 @@
-"""A timm backbone for one grey channel and a logit for each class.
+"""A timm backbone for one grey channel, or for colour, and a logit for each class.
 
 ImageNet weights are adapted to one channel by summing the first convolution over RGB (timm's
 ``adapt_input_conv``), hence grey inputs are normalised by one mean and one standard deviation.
@@ -21,7 +21,7 @@ from training.config import Model
 
 
 def build(config: Model, load: bool = True, **other: Any) -> nn.Module:
-    """The network: [B, 1, H, W] -> logits [B, C].
+    """The network: [B, 1, H, W], or [B, 3, H, W] of colour -> logits [B, C].
 
     Args:
         config: name, where the weights come from, drop path.
@@ -31,7 +31,7 @@ def build(config: Model, load: bool = True, **other: Any) -> nn.Module:
     Raises:
         ValueError: unknown name; weights missing, not of the stated hash, or not to be had.
     """
-    arguments: dict = {"in_chans": 1, "num_classes": config.classes}
+    arguments: dict = {"in_chans": config.channels, "num_classes": config.classes}
     arguments |= {"drop_path_rate": config.drop_path} | other
     if load and config.pretrained != "none":
         arguments["pretrained"] = True

@@ -49,9 +49,9 @@ class CumulativeLink(nn.Module):
         """The network's."""
         self.network.set_grad_checkpointing(enable)  # type: ignore[operator]
 
-    def forward(self, images: torch.Tensor, **asked: Any) -> Any:
-        """See the class; `asked` is the network's own."""
-        z = self.network(images, **asked)
+    def forward(self, *inputs: torch.Tensor, **asked: Any) -> Any:
+        """See the class; what goes in is the network's own."""
+        z = self.network(*inputs, **asked)
         if isinstance(z, GridOutput):
             return GridOutput(self._of(z.logits), self._of(z.local))
         return self._of(z)

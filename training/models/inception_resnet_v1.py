@@ -6,7 +6,7 @@ layer names, batch-norm epsilon and residual scales are kept here, so that its w
 Face2Bone's text says 128 dimensions; the published network has 512.
 
 Weights are never fetched and never random unless that was asked for: `load_facenet` takes a local
-.safetensors and its SHA-256.
+.safetensors, or the .pt as published, and its SHA-256.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from data_sharding.schema import sha256_file
+from training.face import EMBEDDING
 
 # Shapes: B faces of h x w pixels, C channels, E = 512 numbers of the embedding.
-EMBEDDING = 512
 #: The side of the crops that the published weights were trained on; others of 75 and more run.
 SIDE = 160
 
@@ -168,30 +168,24 @@ def standardise(rgb_B3hw: torch.Tensor, side: int = SIDE) -> torch.Tensor:
 
 
 def load_facenet(path: Path, sha256: str | None) -> InceptionResnetV1:
-    """The network with the weights of a .safetensors, by facenet-pytorch's names, in eval mode.
+    """The network with weights of a .safetensors or .pt, by facenet-pytorch's names, in eval mode.
 
     The classifier of the published files (logits.weight, logits.bias) is passed over; every other
     name and shape must be there, and nothing else.
 
     Raises:
-        ValueError: no such file, not .safetensors, not of the stated hash, or not this network's.
+        ValueError: no such file, of another kind, not of the stated hash, or not this network's.
     """
     path = Path(path)
-    if path.suffix != ".safetensors":
-        raise ValueError(
-            f"{path}: FaceNet's weights must be .safetensors; a published .pt is turned into one "
-            "once, elsewhere: torch.load with weights_only=True, safetensors.torch.save_file"
-        )
+    if path.suffix not in (".safetensors", ".pt", ".pth"):
+        raise ValueError(f"{path}: FaceNet's weights must be .safetensors, or a published .pt")
     if not path.is_file():
         raise ValueError(f"{path}: no such file; FaceNet's weights are not fetched for you")
     found = sha256_file(path)
     if sha256 != found:
         wanted = "none was stated" if sha256 is None else f"not {sha256}"
         raise ValueError(f"{path}: SHA-256 is {found}, {wanted}: state that of the file you mean")
-    try:
-        state = load_file(path)
-    except SafetensorError as e:
-        raise ValueError(f"{path}: not a safetensors file: {e}") from e
+    state = _read(path)
     with torch.device("meta"):  # no random start that would be thrown away
         model = InceptionResnetV1()
     _check(path, state, model.state_dict())
@@ -199,6 +193,24 @@ def load_facenet(path: Path, sha256: str | None) -> InceptionResnetV1:
     model = model.to_empty(device="cpu")
     model.load_state_dict({k: v for k, v in state.items() if not k.startswith("logits.")})
     return model.eval()
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    """A file's tensors by name. Of a .pt only tensors are taken, and no code in it is run."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except SafetensorError as e:
+        raise ValueError(f"{path}: not a safetensors file: {e}") from e
+    except Exception as e:  # torch's reader raises a dozen kinds on torn and hostile files
+        why = str(e).partition("\n")[0][:160]
+        raise ValueError(f"{path}: not a file of tensors alone: {why}") from e
+    if not isinstance(state, dict) or not all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
+    ):
+        raise ValueError(f"{path}: not a state dict: tensors by name")
+    return dict(state)
 
 
 def _check(path: Path, found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:

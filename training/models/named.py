@@ -7,11 +7,14 @@ from torch import nn
 from training.config import Model
 from training.models import backbone
 from training.models.cumulative_link import CumulativeLink
+from training.models.face2bone import Face2Bone
 from training.models.grid_transformer import grid_transformer
 
 
 def build(config: Model, load: bool = True) -> nn.Module:
-    """The network: [B, 1, H, W] -> logits [B, C].
+    """The network: [B, 1, H, W], or [B, 3, H, W] of colour -> logits [B, C].
+
+    Face2Bone with a face branch takes FaceNet's embedding [B, 512] beside the picture.
 
     Args:
         config: name, where the weights come from, classes, sizes.
@@ -25,4 +28,6 @@ def build(config: Model, load: bool = True) -> nn.Module:
         return CumulativeLink(build(two, load))
     if config.grid:
         return grid_transformer(config, config.grid, load)
+    if config.face:
+        return Face2Bone(config.face, config.classes)
     return backbone.build(config, load)

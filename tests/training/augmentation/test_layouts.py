@@ -1,4 +1,4 @@
-"""The same epoch, whoever makes it: loader workers 0, 1, 2, 4, ranks 1, 2, 3.
+"""The same epoch, whoever makes it: loader workers 0, 2, 3, ranks 1, 2, 3.
 
 Every picture in the pack is the same one, so that two that look alike were drawn alike: loaders
 whose workers inherit one random state give 8 distinct pictures of 48 (albumentations 2.0.8 did).
@@ -53,9 +53,7 @@ def served(stream: Stream, epoch: int, ranks: int) -> np.ndarray:
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more than there are cores
-@pytest.mark.parametrize(
-    ("pixels", "workers"), [*(("drawn/1", n) for n in (0, 1, 2, 4)), ("cxr16/1", 0), ("cxr16/1", 2)]
-)
+@pytest.mark.parametrize(("pixels", "workers"), [("drawn/1", 0), ("drawn/1", 3), ("cxr16/1", 2)])
 def test_every_layout_serves_the_same_48_distinct_pictures(copies, pixels, workers):
     kind = KINDS[pixels]
     data = ShardDataset(copies / kind, "train")

@@ -14,8 +14,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from tests.bench.harness import Side, alternate, clock, machine
+from training.face import Face
 from training.memory import keep_freed
-from training.models.face2bone import Face2Bone, Face2BoneConfig
+from training.models.face2bone import Face2Bone
 from training.models.frequency_attention import HiLo, TopKChannelAttention
 from training.models.inception_resnet_v1 import InceptionResnetV1
 
@@ -58,7 +59,7 @@ def step(block: nn.Module, *shape: int) -> Side:
     return clock(work)
 
 
-def parts(config: Face2BoneConfig) -> dict[str, Side]:
+def parts(config: Face) -> dict[str, Side]:
     """Every block of the network on an input of its own."""
     model = Face2Bone(config)
     sides = {"stem": step(model.stem, 1, 3, 224, 224)}
@@ -82,7 +83,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print(machine(), end="\n\n| block | CPU ms, forward and backward |\n|---|---|\n")
-    times = alternate(parts(Face2BoneConfig(face="none")), rounds=5)
+    times = alternate(parts(Face(facenet="none")), rounds=5)
     for name in times.of:
         print(f"| {name} | {times.median(name) * 1e3:.1f} |")
     facenet, crop = InceptionResnetV1().eval(), torch.randn(1, 3, 160, 160)

@@ -7,11 +7,10 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from data_sharding.schema import sha256_file
 from tests.training.models import slow
+from training.face import Face
 from training.features import Tap
-from training.models.face2bone import Face2Bone, Face2BoneConfig
-from training.models.inception_resnet_v1 import InceptionResnetV1
+from training.models.face2bone import Face2Bone
 
 SMALL = {
     "widths": (8, 8, 16, 32),
@@ -21,17 +20,17 @@ SMALL = {
 }
 
 
-#: A branch of random weights, as before a checkpoint is loaded.
-FACE = {"face": "/read/later.safetensors"}
+#: A branch for embeddings; the file is whoever's who makes them.
+FACE = {"facenet": "/read/elsewhere.safetensors"}
 
 
-def config(**changed) -> Face2BoneConfig:
-    return Face2BoneConfig(**({"face": "none"} | SMALL | changed))
+def config(**changed) -> Face:
+    return Face(**({"facenet": "none"} | SMALL | changed))
 
 
-def made(seed: int = 0, **changed) -> Face2Bone:
+def made(seed: int = 0, classes: int = 3, **changed) -> Face2Bone:
     torch.manual_seed(seed)
-    return Face2Bone(config(**changed), load=False)
+    return Face2Bone(config(**changed), classes)
 
 
 def pictures(n: int = 2, side: int = 96) -> torch.Tensor:
@@ -61,7 +60,7 @@ def faced() -> Face2Bone:
 
 def test_the_papers_size_has_the_parameters_of_its_parts():
     with torch.device("meta"):
-        model = Face2Bone(Face2BoneConfig(**FACE), load=False)
+        model = Face2Bone(Face(**FACE))
     residual = count(model.stem) + sum(count(s.residual) for s in model.stages)
     assert residual == 11_176_512, "ResNet-18 without its classifier"
     fsa = 0
@@ -76,8 +75,7 @@ def test_the_papers_size_has_the_parameters_of_its_parts():
     ssam = sum(512 * c + c + 2 * (c * c + c) + c * c + c for c in (64, 128, 256, 512))
     assert sum(count(s.ssam) for s in model.stages) == ssam
     assert count(model.head) == 15_360
-    assert count(model.facenet) == 23_482_624
-    assert count(model) == residual + fsa + ssam + 15_360 + 2 * 512 + 23_482_624
+    assert count(model) == residual + fsa + ssam + 15_360 + 2 * 512
 
 
 def test_maps_shrink_to_an_odd_seventh_and_classes_are_three():
@@ -94,7 +92,7 @@ def test_maps_shrink_to_an_odd_seventh_and_classes_are_three():
     ("change", "gone"),
     [
         ({"fsa": False}, ".fsa."),
-        ({"ssam": "none", "face": "none"}, ".ssam."),
+        ({"ssam": "none", "facenet": "none"}, ".ssam."),
     ],
     ids=["-FSA", "-SSAM"],
 )
@@ -104,8 +102,7 @@ def test_an_ablation_takes_away_its_parameters_and_no_others(change, gone):
         less = made(**FACE | change)
     removed = {k: v for k, v in named(whole).items() if k not in named(less)}
     assert removed
-    others = [k for k in removed if gone not in k]
-    assert all(k.startswith("facenet.") and "face" in change for k in others)
+    assert all(gone in k for k in removed)
     assert {**named(less), **removed} == named(whole)
 
 
@@ -154,14 +151,13 @@ def test_every_setting_reaches_its_block():
 
 def test_a_path_holds_wherever_it_is_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert config(face="w.safetensors").face == str(tmp_path / "w.safetensors")
+    assert config(facenet="w.safetensors").facenet == str(tmp_path / "w.safetensors")
 
 
 def test_without_a_face_branch_ssam_has_one_key_for_all():
     with torch.device("meta"):
         faced, alone = made(**FACE), made()
     removed = {k for k in named(faced) if k not in named(alone)}
-    removed = {k for k in removed if not k.startswith("facenet.")}
     assert removed == {f"stages.{i}.ssam.key.weight" for i in range(4)}
 
 
@@ -184,35 +180,6 @@ def test_the_face_decides_too(faced):
         said = faced(x, face)
         assert torch.allclose(faced(x.flip(0), face.flip(0)).flip(0), said, atol=1e-5)
         assert (faced(x, face.flip(0)) - said).abs().max() > 1e-4
-
-
-def test_a_crop_is_its_embedding(faced):
-    x = pictures()
-    g = torch.Generator().manual_seed(2)
-    crop = torch.rand(2, 3, 80, 80, generator=g) * 2 - 1
-    with torch.no_grad():
-        assert torch.equal(faced(x, crop), faced(x, faced.embed(crop)))
-    assert not faced.embed(crop).requires_grad
-
-
-def test_a_crop_can_be_explained(faced):
-    crop = pictures(1, 80).requires_grad_()
-    faced(pictures(1), crop)[0, 0].backward()
-    assert crop.grad.abs().max() > 0
-    faced.zero_grad()
-
-
-def test_facenet_stays_frozen_while_the_rest_learns():
-    model = made(**FACE).train()
-    before = {k: v.clone() for k, v in model.facenet.state_dict().items()}
-    assert model.training
-    assert not any(m.training for m in model.facenet.modules())
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    crop = torch.rand(2, 3, 80, 80)
-    model(pictures(), crop).square().sum().backward()
-    optimizer.step()
-    assert all(p.grad is None for p in model.facenet.parameters())
-    assert all(torch.equal(v, before[k]) for k, v in model.facenet.state_dict().items())
 
 
 @pytest.mark.parametrize("ssam", ["softmax", "sigmoid", "none"])
@@ -305,18 +272,6 @@ def test_copies_and_stored_weights_are_the_network(faced, tmp_path):
         assert torch.equal(copy.deepcopy(faced)(x, face), faced(x, face))
 
 
-def test_facenets_weights_come_from_their_file(tmp_path):
-    torch.manual_seed(3)
-    facenet = slow.drawn(InceptionResnetV1())
-    path = tmp_path / "facenet.safetensors"
-    save_file(facenet.state_dict(), path)
-    model = Face2Bone(config(face=str(path), face_sha256=sha256_file(path)))
-    assert torch.equal(model.facenet.last_linear.weight, facenet.last_linear.weight)
-    assert not any(p.requires_grad for p in model.facenet.parameters())
-    with pytest.raises(ValueError, match="none was stated"):
-        Face2Bone(config(face=str(path)))
-
-
 def test_the_last_stage_is_where_maps_are_looked_at():
     model = made().train()
     tap = Tap(model, training=True)
@@ -325,17 +280,21 @@ def test_the_last_stage_is_where_maps_are_looked_at():
 
 
 def test_a_face_must_be_given_where_there_is_a_branch_and_only_there(faced):
-    with pytest.raises(ValueError, match="this network has a face branch, and no face was given"):
+    with pytest.raises(
+        ValueError, match="this network has a face branch, and no embedding was given"
+    ):
         faced(pictures())
-    with pytest.raises(ValueError, match="this network has no face branch, and a face was given"):
+    with pytest.raises(
+        ValueError, match="this network has no face branch, and an embedding was given"
+    ):
         made()(pictures(), embeddings())
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (FACE | {"ssam": "none"}, "with ssam=none set face=none"),
-        ({"face_sha256": "0" * 64}, "face_sha256 is of a file, and face=none names none"),
+        (FACE | {"ssam": "none"}, "with ssam=none set facenet=none"),
+        ({"facenet_sha256": "0" * 64}, "facenet_sha256 is of a file, and facenet names none"),
         ({"heads": (1, 2, 3, 4)}, "a stage of 16 channels cannot be shared by 3 heads"),
         ({"hilo_heads": (3, 2, 4, 4)}, "8 channels cannot be shared by 1 heads and 3 HiLo heads"),
         ({"heads": (0, 2, 2, 4)}, "cannot be shared by 0 heads"),
@@ -354,8 +313,3 @@ def test_a_face_must_be_given_where_there_is_a_branch_and_only_there(faced):
 def test_a_configuration_that_cannot_be_built_is_refused(wrong, message):
     with pytest.raises(ValidationError, match=message):
         config(**wrong)
-
-
-def test_the_face_is_an_explicit_choice():
-    with pytest.raises(ValidationError, match="face"):
-        Face2BoneConfig()  # type: ignore[call-arg]

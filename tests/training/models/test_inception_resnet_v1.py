@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -131,14 +131,57 @@ def test_files_that_are_no_weights_are_refused(tmp_path):
     (tmp_path / "a folder.safetensors").mkdir()
     with pytest.raises(ValueError, match="no such file"):
         load_facenet(tmp_path / "a folder.safetensors", None)
-    pickled = tmp_path / "vggface2.pt"
+    pickled = tmp_path / "vggface2.bin"
     torch.save({}, pickled)
-    with pytest.raises(ValueError, match=r"vggface2\.pt: FaceNet's weights must be \.safetensors"):
+    with pytest.raises(ValueError, match=r"vggface2\.bin: FaceNet's weights must be \.safetensors"):
         load_facenet(pickled, sha256_file(pickled))
     for junk in (b"", b"PK\x03\x04", b"\xff" * 64, pickled.read_bytes()):
         path = tmp_path / "junk.safetensors"
         path.write_bytes(junk)
         with pytest.raises(ValueError, match=r"junk\.safetensors: not a safetensors file"):
+            load_facenet(path, sha256_file(path))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_published_pt_is_read_as_tensors_alone(facenet, tmp_path, zipped):
+    """facenet-pytorch's files are of 2018, before torch's were zips."""
+    path = tmp_path / "vggface2.pt"
+    logits = {"logits.weight": torch.zeros(3, 512), "logits.bias": torch.zeros(3)}
+    state = OrderedDict(facenet.state_dict() | logits)
+    torch.save(state, path, _use_new_zipfile_serialization=zipped)
+    loaded = load_facenet(path, sha256_file(path))
+    assert all(torch.equal(v, state[k]) for k, v in loaded.state_dict().items())
+
+
+class Hostile:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_nothing_in_a_pt_is_run(tmp_path, zipped):
+    path, trace = tmp_path / "hostile.pt", tmp_path / "it ran"
+    torch.save({"w": Hostile(trace)}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match=r"hostile\.pt: not a file of tensors alone") as e:
+        load_facenet(path, sha256_file(path))
+    assert "\n" not in str(e.value)
+    assert not trace.exists()
+
+
+def test_pts_that_hold_something_else_are_refused(tmp_path):
+    path = tmp_path / "other.pt"
+    for what in (torch.zeros(2), {"w": 1}, {1: torch.zeros(2)}, [torch.zeros(2)]):
+        torch.save(what, path)
+        with pytest.raises(ValueError, match=r"other\.pt: not a state dict"):
+            load_facenet(path, sha256_file(path))
+    torch.save({"w": torch.zeros(100)}, path)
+    whole = path.read_bytes()
+    for junk in (b"", b"PK\x03\x04", b"\xff" * 64, b"\x80", whole[:-200], whole[:300], b"]q\x00."):
+        path.write_bytes(junk)
+        with pytest.raises(ValueError, match=r"other\.pt: not a"):
             load_facenet(path, sha256_file(path))
 
 

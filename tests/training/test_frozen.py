@@ -13,8 +13,8 @@ import torch
 from data_sharding.reader import ShardDataset
 from tests.training.networks import CPU, preprocessor, weights
 from tests.training.together import ranks
-from training import logits
-from training.logits import for_groups, teacher_logits
+from training import frozen
+from training.frozen import answers, for_groups
 from training.stream import Group, Stream
 from training.teachers import Teachers
 from training.world import alone
@@ -45,13 +45,13 @@ def data(packs):
 @pytest.fixture
 def small(monkeypatch):
     """45 samples in six pieces."""
-    monkeypatch.setattr(logits, "PIECE", 8)
-    monkeypatch.setattr(logits, "BATCH", 3)
+    monkeypatch.setattr(frozen, "PIECE", 8)
+    monkeypatch.setattr(frozen, "BATCH", 3)
 
 
 def kept(teachers, data, folder, world=None, rows=None):
     rows = np.arange(len(data)) if rows is None else rows
-    return teacher_logits(teachers, data, rows, folder, world or alone(), tell=lambda _: None)
+    return answers(teachers, data, rows, folder, world or alone(), tell=lambda _: None)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -105,7 +105,7 @@ def test_any_number_of_ranks_keeps_the_same_bytes(teachers, data, tmp_path):
 @pytest.mark.usefixtures("small")
 def test_a_killed_one_goes_on_and_a_second_run_asks_nothing(teachers, data, tmp_path, monkeypatch):
     calm = kept(teachers, data, tmp_path / "calm")
-    real, calls = logits._ask, 0
+    real, calls = frozen._ask, 0
 
     def dies(*arguments):
         nonlocal calls
@@ -114,10 +114,10 @@ def test_a_killed_one_goes_on_and_a_second_run_asks_nothing(teachers, data, tmp_
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(logits, "_ask", dies)
+    monkeypatch.setattr(frozen, "_ask", dies)
     with pytest.raises(KeyboardInterrupt):
         kept(teachers, data, tmp_path / "killed")
-    monkeypatch.setattr(logits, "_ask", real)
+    monkeypatch.setattr(frozen, "_ask", real)
     for pictures in (2 * (45 - 24), 0):
         teachers.shown = 0
         with warnings.catch_warnings():

@@ -1,0 +1,142 @@
+"""The report's section on three classes prints classes.json, and other runs have none."""
+
+import json
+import re
+import shutil
+
+import pandas as pd
+import pytest
+
+from eval.classes.single_shapes import OneRun
+from eval.report import write_report
+from eval.reporting.page import environment
+from eval.reporting.three import Three, answer, lines, three, write_json
+from eval.runs import Run
+from tests.eval.browser import check_fits, needs_browser
+from tests.eval.classes.photographs import face_run
+from tests.eval.test_report_numbers import forms, leaves, matches
+
+#: In classes.json and not on the page: what only stages have, averages that stand elsewhere, what
+#: is drawn, classes of the body but for their AUROC, and of the sexes.
+KEPT = (
+    "confidence", "seed", "*.errors.*", "*.c_ordinal.*", "*.ece_top_label.*", "*.bins.*", "*.fit.p",
+    *(f"*.picture.classes.*.{k}" for k in ("mean_predicted",)),
+    *(f"*.body.classes.*.{k}*" for k in ("n", "answered", "mean", "precision", "recall", "f1")),
+    "*.pictures.picture.classes.*", "*.pictures.body.*", "*.pictures.body_brier.*",
+    "*.pictures.difference.*",
+    *(f"cohorts.*.groups.{g}.*.{k}.*" for g in (1, 2) for k in ("confusion", "picture.classes",
+                                                                  "body.classes")),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return face_run(tmp_path_factory.mktemp("section"))
+
+
+@pytest.fixture(scope="module")
+def page(run):
+    return write_report(run, explain=False).read_text()
+
+
+def section(page):
+    found = page[page.index('<section id="three">') :]
+    return found[: found.index("</section>")]
+
+
+def read(text):
+    text = re.sub(r"<svg.*?</svg>", "", text, flags=re.DOTALL)
+    return re.sub(r"<[^>]*>", " ", text).replace(",", "").replace("−", "-")
+
+
+def test_the_section_is_there_and_in_the_contents(run, page):
+    assert '<a href="#three">Three classes</a>' in page
+    told = read(section(page))
+    for words in ("Age sex BMI alone", "On 660 pictures", "On 220 people", "Hosmer-Lemeshow"):
+        assert words in told, words
+    assert (run / "report/classes.json").is_file()
+    assert not re.search(r'(src|href)="http|<script', section(page))
+
+
+def test_a_report_on_faces_does_not_speak_of_x_rays(page):
+    head = page[: page.index('<section id="results">')]
+    assert "photographs of faces" in head
+    assert "X-ray" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    assert "radiograph" not in page
+    assert "AUROC of age, sex, BMI alone" in head
+
+
+def alone(one):
+    """The section of any numbers, as it is read."""
+    frame = environment().from_string(
+        '{% from "macros.html.j2" import gallery, scroll, missing, gap, matrix %}'
+        '{% include "three.html.j2" %}'
+    )
+    figures = {c.cohort: [] for c in one.cohorts}
+    shown = Three(one, figures=figures)
+    return read(frame.render(three=shown, three_lines=lines, three_answer=answer))
+
+
+def test_every_number_is_on_the_page_or_known_not_to_be(run):
+    """Each is replaced by one that occurs nowhere else, all at once."""
+    tree = three(Run.at(run)).one.model_dump(mode="json")
+    put = {}
+    for i, (name, holder, key) in enumerate(list(leaves(tree))):
+        if not matches(name, KEPT):
+            whole = isinstance(holder[key], int)
+            put[name] = holder[key] = 1_000_001 + i if whole else 4001.25 + i
+    printed = set(re.findall(r"\d+(?:\.\d+)?", alone(OneRun.model_validate(tree))))
+    missing = [name for name, value in put.items() if forms(value).isdisjoint(printed)]
+    assert not missing, f"{len(missing)} of {len(put)}, such as {missing[:12]}"
+    assert len(put) > 250
+
+
+def test_a_changed_p_is_on_the_page(run):
+    tree = three(Run.at(run)).one.model_dump(mode="json")
+    tree["cohorts"][0]["groups"][1]["calibration"]["fit"]["p"] = 0.9876
+    assert "0.988" not in alone(three(Run.at(run)).one)
+    assert "0.988" in alone(OneRun.model_validate(tree))
+
+
+def test_the_sentence_is_of_the_numbers(run):
+    one = three(Run.at(run)).one
+    main = one.cohorts[0].groups[0].main
+    said = answer(one.cohorts[0])
+    assert f"tells {100 * main.picture.accuracy.value:.0f} rightly" in said
+    assert f"alone tell {100 * main.body.accuracy.value:.0f}" in said
+
+
+def test_other_runs_have_no_section(run, tmp_path):
+    other = shutil.copytree(run, tmp_path / "other")
+    facts = json.loads((other / "run.json").read_text())
+    (other / "run.json").write_text(json.dumps(facts | {"target": "low bone mass"}))
+    page = write_report(other, explain=False).read_text()
+    assert 'id="three"' not in page
+    assert "#three" not in page
+    assert not (other / "report/classes.json").exists()  # that of the earlier target is gone
+
+
+def test_what_cannot_be_judged_says_why_without_places(run, tmp_path):
+    other = shutil.copytree(run, tmp_path / "other")
+    path = other / "cohorts/asan-test/predictions.parquet"
+    pd.read_parquet(path).assign(p_normal=0.9).to_parquet(path)
+    made = three(Run.at(other))
+    assert made.one is None
+    assert "no probabilities that sum to 1" in made.why
+    assert str(tmp_path) not in made.why
+    page = write_report(other, explain=False).read_text()
+    assert "no probabilities that sum to 1" in section(page)
+    assert write_json(Three(why="x"), tmp_path) is None
+
+
+def test_same_bytes_wherever_it_lies(run, page, tmp_path):
+    other = shutil.copytree(run, tmp_path / "there" / run.name)
+    shutil.rmtree(other / "report")
+    assert section(write_report(other, explain=False).read_text()) == section(page)
+    both = [(r / "report/classes.json").read_bytes() for r in (run, other)]
+    assert both[0] == both[1]
+
+
+@needs_browser
+def test_the_page_does_not_scroll_sideways(page, tmp_path):
+    check_fits(page, tmp_path)

@@ -79,7 +79,7 @@ def rank_serves(made: Stream, world: World, epoch: int, first: int, last: int) -
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker")
 @pytest.mark.parametrize(
     ("order", "kills", "workers"),
-    [("full", 100, (0,)), ("strata", 100, (0,)), ("blocks", 100, (0,)), ("both", 200, WORKERS)],
+    [*((order, 100, (0,)) for order in ORDERS), ("both", 60, WORKERS)],
 )
 def test_any_kill_points_serve_what_the_undisturbed_run_serves(groups, order, kills, workers):
     rng = np.random.default_rng(list(order.encode()))

@@ -9,7 +9,6 @@ are not used: the model the paper names is the plain one.
 
 from __future__ import annotations
 
-import os
 from functools import cache
 
 import numpy as np
@@ -32,7 +31,7 @@ def openness(photo: Levels, points: npt.NDArray[np.floating]) -> tuple[float, fl
     The eye aspect ratio (Soukupová and Čech 2016) over three pairs of lid points. `points`: of
     the plain mesh, [468, 3], which says where to look. None where the model sees no face.
     """
-    found = points_in(photo, around(points), _graph(os.getpid()))
+    found = points_in(photo, around(points), _graph())
     return None if found is None else ratios(found)
 
 
@@ -48,6 +47,6 @@ def ratios(points: npt.NDArray[np.floating]) -> tuple[float, float]:
 
 
 @cache
-def _graph(process: int) -> Graph:
+def _graph() -> Graph:
     """One mesh with attention a process."""
     return Graph(CONFIG, "points", {"attention": True}, whole=whole())

@@ -70,7 +70,7 @@ def make_face(rgb: npt.NDArray[np.uint8], size: int = 512) -> Face:
         points[:, :2] @ matrix[:, :2].T + matrix[:, 2], points[:, 2] * size / frame.side
     ].astype(np.float32)
     open_picture = sample(photo, frame, size)
-    check_picture(open_picture, region_map(landmarks, size))
+    check_picture(open_picture, region_map(landmarks, size), landmarks)
     inside = mask(landmarks, size).view(np.uint8)
     picture = np.asarray(cv2.bitwise_and(open_picture, open_picture, mask=inside), np.uint8)
     crop = sample(photo, replace(frame, side=frame.side * FILL / CROP_FILL), CROP)

@@ -10,7 +10,6 @@ looked at once more as if from twice as far away.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cache
 
@@ -73,7 +72,7 @@ def find(photo: Levels) -> list[Box]:
 def _look(rgb: npt.NDArray[np.uint8], left: int = 0, top: int = 0) -> list[Box]:
     """Boxes of a small picture whose upper left corner is at (-left, -top)."""
     height, width = rgb.shape[:2]
-    packet = _graph(os.getpid())(rgb)
+    packet = _graph()(rgb)
     boxes = []
     for one in [] if packet is None else mediapipe().get.get_proto_list(packet):
         where = one.location_data
@@ -110,6 +109,6 @@ def _scaled(box: Box, x: float, y: float) -> Box:
 
 
 @cache
-def _graph(process: int) -> Graph:
-    """One detector a process; a forked child makes its own and leaves its parent's alone."""
+def _graph() -> Graph:
+    """One detector a process."""
     return Graph(_CONFIG, "detections", {})

@@ -12,12 +12,13 @@ and past Python, is taken away where it is known to mean nothing, and passed on 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -43,10 +44,12 @@ def quiet() -> Iterator[None]:
         return
     with tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), 2)
+        aside = io.TextIOWrapper(said, write_through=True)  # where sys.stderr is not descriptor 2
         try:
-            yield
+            with contextlib.redirect_stderr(aside):
+                yield
         finally:
-            sys.stderr.flush()
+            aside.detach()
             os.dup2(kept, 2)
             os.close(kept)
             said.seek(0)
@@ -55,7 +58,7 @@ def quiet() -> Iterator[None]:
                     os.write(2, line)
 
 
-@lru_cache(maxsize=1)
+@cache
 def mediapipe() -> SimpleNamespace:
     """The parts of MediaPipe used here, imported without its greeting (a second and a half)."""
     with quiet():
@@ -79,6 +82,18 @@ def mediapipe() -> SimpleNamespace:
     )
 
 
+FORKED = (
+    "MediaPipe does not survive a fork: start worker processes with the methods 'spawn' or"
+    " 'forkserver', or fork them before the first face is looked for"
+)
+
+
+@cache
+def _home() -> int:
+    """The process that made the first graph; a child forked from it has this answer too."""
+    return os.getpid()
+
+
 class Graph:
     """One graph with an input stream `image` and one output stream.
 
@@ -87,13 +102,19 @@ class Graph:
         output: name of the output stream to return.
         switches: side packets, given once.
         constants: messages given beside every picture, by the name of their stream.
+
+    Raises:
+        RuntimeError: this process was forked from one that had a graph.
     """
 
     def __init__(
         self, config: str, output: str, switches: dict[str, bool], **constants: Any
     ) -> None:
         parts = mediapipe()
-        # work is done by whoever waits: no thread outlives a call, and a fork loses none
+        self._process = os.getpid()
+        if _home() != self._process:  # not an abort deep inside, which is what follows
+            raise RuntimeError(FORKED)
+        # work is done by whoever waits: none but the caller's thread
         executor = 'executor { name: "" type: "ApplicationThreadExecutor" }'
         with quiet():
             self._graph = parts.CalculatorGraph(graph_config=f"{config}\n{executor}")
@@ -109,6 +130,8 @@ class Graph:
         assert rgb.dtype == np.uint8
         assert rgb.ndim == 3
         assert rgb.shape[2] == 3
+        if os.getpid() != self._process:
+            raise RuntimeError(FORKED)
         self._got.clear()
         self._time += 1
         # a calculator may still print when it first has something to do

@@ -52,7 +52,7 @@ def _kept(grey: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) -> float
     after = np.abs(np.diff(blurred))[where]
     if not len(after):
         return 0.0
-    strong = after >= np.quantile(after, 1 - STRONG)
+    strong = after >= np.quantile(after, 1 - STRONG) - 1e-3  # not some of what is the same
     lost = np.maximum(before - after, 0)[strong].sum(dtype=np.float64)
     return float(lost / max(before[strong].sum(dtype=np.float64), 1e-9))
 
@@ -67,8 +67,8 @@ def light(picture: Pixels, labels: Labels) -> Light:
     return Light(low, high, float(np.count_nonzero(white & face) / max(below[-1], 1)))
 
 
-def bare(picture: Pixels, labels: Labels) -> float:
-    """Share of the forehead that has the colour of the cheeks, 0..1.
+def bare(picture: Pixels, labels: Labels, brows: float) -> float:
+    """Share of the forehead above the brows that has the colour of the cheeks, 0..1.
 
     Colour is chroma by lightness in CIELAB, which exposure hardly changes; how far apart two skin
     colours of one face may be is taken from the cheeks themselves.
@@ -76,13 +76,16 @@ def bare(picture: Pixels, labels: Labels) -> float:
     Args:
         picture: uint8 [S, S, 3], RGB.
         labels: uint8 [S, S], of `regions.region_map`.
+        brows: the row that the brows reach up to; the region's temples and glabella lie below.
     """
     side = (128, 128)
     small = cv2.resize(picture, side, interpolation=cv2.INTER_AREA)
     where = cv2.resize(labels, side, interpolation=cv2.INTER_NEAREST)
     lab = np.asarray(cv2.cvtColor(np.float32(small) / np.float32(255), cv2.COLOR_RGB2Lab))  # type: ignore[call-overload]
     lab = np.maximum(lab, (1, -128, -128))
-    cheeks, forehead = (lab[where == REGIONS.index(r) + 1] for r in ("midface", "forehead"))
+    cheeks = lab[where == REGIONS.index("midface") + 1]
+    above = max(round(brows * side[0] / len(labels)), 0)
+    forehead = lab[:above][where[:above] == REGIONS.index("forehead") + 1]
     if not len(cheeks) or not len(forehead):
         return 0.0
     middle = np.median(cheeks, axis=0)

@@ -9,7 +9,6 @@ two steps for every picture, where a video would have gone on from the frame bef
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from typing import Any
 
@@ -45,7 +44,7 @@ def mesh(photo: Levels, box: Box) -> Floats | None:
     None where the model sees no face in the frame, which it is the judge of.
     """
     turn = angle(np.array(box.right_eye), np.array(box.left_eye))
-    graph = _graph(os.getpid())
+    graph = _graph()
     first = points_in(photo, Frame(box.x, box.y, MARGIN * box.side, turn), graph)
     return None if first is None else points_in(photo, around(first), graph)
 
@@ -79,6 +78,6 @@ def whole() -> Any:
 
 
 @cache
-def _graph(process: int) -> Graph:
+def _graph() -> Graph:
     """One mesh a process."""
     return Graph(CONFIG, "points", {"attention": False}, whole=whole())

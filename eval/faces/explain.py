@@ -18,6 +18,7 @@ from eval.faces.seen import Seen
 from eval.faces.shapes import Additivity, Faces, Settings
 from eval.faces.tables import alikeness, leading, sanity, tables
 from eval.faces.values import Values, values
+from eval.runs import Run
 
 NOT_ASKED = "not asked for (--show-faces)"
 NO_CONSENT = "the packed faces do not say that they may be shown (consent.json of the study)"
@@ -53,7 +54,7 @@ def explain(
         ValueError: weights, packs or predictions are missing, unreadable, or not of faces.
     """
     settings = settings or Settings()
-    seen = Seen.of(run, model, cohort, settings)
+    seen = Seen.of(Run.at(run).folder, model, cohort, settings)
     found = values(seen, settings)
     show = show_faces and seen.may_show
     faces = Faces(

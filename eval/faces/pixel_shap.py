@@ -5,10 +5,11 @@
 
 `shap.GradientExplainer` is expected gradients (Erion et al., Nature Machine Intelligence 2021): the
 gradient times the distance from a reference, at random places between the two. It was chosen over
-`shap.PartitionExplainer` by trying both (`tests/eval/faces/test_pixel_shap.py` keeps the trial):
-with as many evaluations of the model it follows the exact values of the regions more closely, and
-its unit is the pixel, not a rectangle of a fixed grid. Its sum is not exact, and how far it is from
-f(x) minus the mean of f over the references is measured and told; `region_shap` is exact.
+`shap.PartitionExplainer` by trying both on painted faces of which one region carries the class: 64
+gradients correlated 0.994 with the exact values of the regions, 500 evaluations for each of two
+references 0.970 at ten times the time, and its unit is the pixel, not a rectangle of a fixed grid.
+Its sum is not exact; how far it is from f(x) minus the mean of f over the references is measured
+and told. `region_shap` is exact.
 
 The numbers printed in the paper (1e-4 with as large an SD) can only be means per pixel, which it
 does not say. Both are given here, and are named.
@@ -27,7 +28,7 @@ from torch import nn
 from eval.faces.region_shap import PLAYERS
 
 #: Places between picture and references at which the gradient is taken, for each picture.
-SAMPLES = 64
+SAMPLES = 100
 BATCH = 32
 
 
@@ -75,7 +76,8 @@ def pixel_shap(
         references: float32 [M, C, H, W].
         of: the class explained.
         odds: explain its log odds; else its logit.
-        samples: gradients to take; more are closer to additive.
+        samples: gradients to take, the same number against each reference (rounded up); more are
+            closer to additive.
         seed: same seed, same values; numpy's global state is given back as it was.
 
     Raises:
@@ -84,14 +86,19 @@ def pixel_shap(
     import shap  # pyright: ignore[reportMissingImports]
 
     network = _OneScore(model, of, odds).eval()
+    # shap draws a reference for each gradient; one after the other they count alike by construction
+    share = -(-samples // len(references))
+    total: NDArray[np.float64] = np.zeros(tuple(picture.shape), np.float64)
     before = np.random.get_state()  # noqa: NPY002 shap seeds the global state
     try:
-        explainer = shap.GradientExplainer(network, references.detach(), batch_size=BATCH)
-        phi = explainer.shap_values(picture.detach()[None], nsamples=samples, rseed=seed)
+        for m in range(len(references)):
+            other = references[m : m + 1].detach()
+            explainer = shap.GradientExplainer(network, other, batch_size=BATCH)
+            phi = explainer.shap_values(picture.detach()[None], nsamples=share, rseed=seed + m)
+            total += np.asarray(phi, np.float64).reshape(picture.shape)  # of [1, C, H, W, 1]
     finally:
         np.random.set_state(before)  # noqa: NPY002
-    # [1, C, H, W, 1] -> [H, W]
-    return np.asarray(phi, np.float64).reshape(picture.shape).sum(axis=0)
+    return (total / len(references)).sum(axis=0)
 
 
 def by_region(phi: ArrayLike, regions: ArrayLike) -> ByRegion:

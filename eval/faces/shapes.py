@@ -40,7 +40,7 @@ class Settings(Strict):
     reference: Reference = "people"
     score: Literal["log odds", "logit"] = "log odds"
     pixels: bool = Field(default=True, description="SHAP of pixels too")
-    samples: int = Field(default=64, ge=1, description="gradients of a picture")
+    samples: int = Field(default=100, ge=1, description="gradients of a picture")
     networks: int = Field(default=2, ge=1, description="with random weights, held against")
     checked: int = Field(default=24, ge=1, description="pictures that they are asked about")
     permutations: int = Field(default=2000, ge=1, description="of classes between patients")
@@ -95,7 +95,8 @@ class Sanity(Strict):
     """The same with random weights.
 
     - same: share of patients whose first region is the first under random weights too, over
-      networks; `passed` where its interval lies below `limit`.
+      networks; `passed` where its interval lies below `limit`, failed where it does not itself, and
+      None in between.
     - cosine: between the five values with the weights learnt and with random ones.
     """
 

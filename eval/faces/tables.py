@@ -182,8 +182,15 @@ def sanity(v: Values) -> Sanity:
         same=same,
         cosine=_mean(by_person, Settings()),
         limit=LIMIT,
-        passed=None if same.high is None else same.high < LIMIT,
+        passed=_judged(same),
     )
+
+
+def _judged(same: Estimate) -> bool | None:
+    """Passed below the limit with all of the interval, failed above it; None in between."""
+    if same.value is None or same.high is None:
+        return None
+    return True if same.high < LIMIT else False if same.value >= LIMIT else None
 
 
 def alikeness(v: Values, classes: tuple[str, ...], settings: Settings) -> tuple[Alikeness, ...]:

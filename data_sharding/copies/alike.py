@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from data_sharding.copies.fingerprint import WINDOWS, Floats, Window, flattened, grey
+from data_sharding.copies.fingerprint import WINDOWS, Floats, Window, flattened, levels
 from data_sharding.pictures.shown import Picture
 
 COARSE, MIDDLE, FINE = 64, 128, 256  # pixels
@@ -38,7 +38,9 @@ COARSE, MIDDLE, FINE = 64, 128, 256  # pixels
 #: patients' likest pictures 0.86, 0.58, 0.23, -0.12, and of phantoms' 0.97, 0.85, 0.58, 0.22.
 GATE_COARSE, GATE_START, GATE_TEXTURE, GATE_PATCHES = 0.8, 0.5, 0.55, 0.5
 PATCH = 32  # of the 256
-LEAST_OVERLAP = 0.3  # of the frame
+LEAST_OVERLAP = 0.3  # of what the first picture has to be judged
+
+Mask = npt.NDArray[np.uint8]  # 1 where there is something to judge
 
 _COARSE = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-3)
 _QUICK = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
@@ -51,9 +53,13 @@ class View:
     float32: `coarse` and `features` [64, 64], `middle` and `texture` [128, 128], `fine` and
     `detail` [256, 256]; the first of each is to be aligned, the second, without what is wide, to be
     judged. Those at 128 are kept once they were needed, those at 256 would take too much memory.
+    `within`, bool [256, 256], is where there is something to judge; None is everywhere.
     """
 
-    def __init__(self, small: npt.NDArray[np.uint8]) -> None:
+    def __init__(
+        self, small: npt.NDArray[np.uint8], within: npt.NDArray[np.bool_] | None = None
+    ) -> None:
+        self.within = None if within is None else within.astype(np.uint8)
         tiny = _shrink(small, COARSE)
         self.small = small
         self.coarse = _smooth(flattened(tiny, 8, 8, 0.25), 0.8)
@@ -63,8 +69,22 @@ class View:
     @classmethod
     def of(cls, image: Picture, mirror: bool = False) -> View:
         """From uint8 or uint16 [S, S], or uint8 [S, S, 3], flipped left to right if `mirror`."""
-        small = _shrink(grey(image), FINE)
-        return cls(np.ascontiguousarray(small[:, ::-1]) if mirror else small)
+        level, within = levels(image)
+        if within is not None:
+            within = _nearest(within.astype(np.uint8), FINE) > 0
+        view = cls(_shrink(level, FINE), within)
+        return view.mirrored() if mirror else view
+
+    def mirrored(self) -> View:
+        """The same, flipped left to right."""
+        within = None if self.within is None else self.within[:, ::-1] > 0
+        return View(np.ascontiguousarray(self.small[:, ::-1]), within)
+
+    def mask(self, side: int) -> npt.NDArray[np.uint8]:
+        """uint8 [side, side]: 1 where there is something to judge."""
+        if self.within is None:
+            return np.ones((side, side), np.uint8)
+        return _nearest(self.within, side)
 
     def at_middle(self) -> tuple[Floats, Floats]:
         """`middle` and `texture`."""
@@ -143,6 +163,10 @@ def _smooth(flat: Floats, sigma: float) -> Floats:
     return np.asarray(cv2.GaussianBlur(flat, (0, 0), sigma), np.float32)
 
 
+def _nearest(mask: Mask, side: int) -> Mask:
+    return np.asarray(cv2.resize(mask, (side, side), interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
 def _shrink(image: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -166,7 +190,7 @@ def start(a: View, b: View, window: Window = WINDOWS[0]) -> Start | None:
         return None
     if quality < GATE_COARSE:
         return None
-    likeness = _correlation(a.features, b.features, matrix)
+    likeness = _correlation(a.features, b.features, matrix, a.mask(COARSE), b.mask(COARSE))
     return Start(likeness, matrix) if likeness >= GATE_START else None
 
 
@@ -175,14 +199,15 @@ def settle(a: View, b: View, begun: Start) -> Likeness | None:
     (first, texture), (second, other) = a.at_middle(), b.at_middle()
     try:
         _, matrix = _align(first, second, _enlarged(begun.matrix, 2), _QUICK, 3)
-        if _correlation(texture, other, matrix) < GATE_TEXTURE:
+        masks = a.mask(MIDDLE), b.mask(MIDDLE)
+        if _correlation(texture, other, matrix, *masks) < GATE_TEXTURE:
             return None
-        if _patches(texture, other, matrix, PATCH // 2) < GATE_PATCHES:
+        if _patches(texture, other, matrix, PATCH // 2, *masks) < GATE_PATCHES:
             return None
         _, matrix = _align(a.fine, b.fine, _enlarged(matrix, 2), _EXACT, 3)
     except cv2.error:
         return None
-    score = _patches(a.detail, b.detail, matrix, PATCH)
+    score = _patches(a.detail, b.detail, matrix, PATCH, a.mask(FINE), b.mask(FINE))
     return Likeness(score, np.asarray(matrix, np.float64))
 
 
@@ -227,13 +252,12 @@ def _enlarged(matrix: npt.NDArray[np.floating], factor: int) -> Floats:
 
 
 def _aligned(
-    second: Floats, matrix: npt.NDArray[np.floating], margin: int
+    second: Floats, matrix: npt.NDArray[np.floating], margin: int, mine: Mask, theirs: Mask
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """`second` seen in the frame of the first, and where it has pixels, less a margin."""
+    """`second` seen in the frame of the first, and where both can be judged, less a margin."""
     flags, size = cv2.WARP_INVERSE_MAP, second.shape[::-1]
-    there = cv2.warpAffine(
-        np.ones(second.shape, np.uint8), matrix, size, flags=cv2.INTER_NEAREST | flags
-    )
+    moved = cv2.warpAffine(theirs, matrix, size, flags=cv2.INTER_NEAREST | flags)
+    there = np.asarray(moved, np.uint8) & mine
     if margin:
         kernel = np.ones((2 * margin + 1,) * 2, np.uint8)
         there = cv2.erode(there, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
@@ -241,20 +265,29 @@ def _aligned(
     return np.asarray(moved, np.float32), np.asarray(there) > 0
 
 
-def _correlation(first: Floats, second: Floats, matrix: npt.NDArray[np.floating]) -> float:
+def _correlation(
+    first: Floats, second: Floats, matrix: npt.NDArray[np.floating], mine: Mask, theirs: Mask
+) -> float:
     """Pearson's over the overlap; -1 where that is too small."""
-    moved, there = _aligned(second, matrix, 0)
-    if there.mean() < LEAST_OVERLAP:
+    moved, there = _aligned(second, matrix, 0, mine, theirs)
+    if there.mean() < LEAST_OVERLAP * mine.mean():
         return -1.0
     x, y = first[there], moved[there]
     x, y = x - x.mean(), y - y.mean()
     return float((x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum() + 1e-9))
 
 
-def _patches(first: Floats, second: Floats, matrix: npt.NDArray[np.floating], patch: int) -> float:
+def _patches(
+    first: Floats,
+    second: Floats,
+    matrix: npt.NDArray[np.floating],
+    patch: int,
+    mine: Mask,
+    theirs: Mask,
+) -> float:
     """10th percentile of the correlation over patches, half overlapping, that have texture."""
-    moved, there = _aligned(second, matrix, patch // 8)
-    if there.mean() < LEAST_OVERLAP:
+    moved, there = _aligned(second, matrix, patch // 8, mine, theirs)
+    if there.mean() < LEAST_OVERLAP * mine.mean():
         return -1.0
     views = (
         np.lib.stride_tricks.sliding_window_view(x, (patch, patch))[:: patch // 2, :: patch // 2]

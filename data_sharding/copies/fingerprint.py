@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from data_sharding.copies.masked import unmasked
 from data_sharding.pictures.shown import Picture, shown
 
 SIDE = 64  # pixels of the thumbnail
@@ -62,19 +63,24 @@ class Fingerprint:
 def grey(image: Picture) -> npt.NDArray[np.uint8]:
     """uint8 [H, W] of a grey [H, W] or a colour [H, W, 3] picture (RGB; Rec. 601 weights).
 
-    A picture of 16 bits is taken as it is shown.
+    A picture of 16 bits is taken as it is shown, a colour picture `unmasked`.
 
     Raises:
         ValueError: anything else.
     """
+    return levels(image)[0]
+
+
+def levels(image: Picture) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_] | None]:
+    """`grey`, and bool [H, W] what of it is no mask around the picture; None is everything."""
     if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3) or not image.size:
         raise ValueError(f"{image.dtype} {image.shape}: not a uint8 picture [H, W] or [H, W, 3]")
     image = shown(image)
     if image.ndim == 2:
-        return image
+        return image, None
     if image.shape[2] != 3:
         raise ValueError(f"{image.shape[2]} channels: a picture has none or 3")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+    return unmasked(image)
 
 
 def flattened(small: npt.NDArray[np.number], sigma: float, wide: float, floor: float) -> Floats:

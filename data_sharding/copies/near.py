@@ -221,7 +221,7 @@ def _copies(desk: _Desk, queries: Codes, hypotheses: Floats) -> list[Pair]:
 def _compare(desk: _Desk, i: int, stored: Codes, found: Found, q: int) -> Iterator[Pair]:
     """The copies among the candidates of one picture, which are aligned coarsely first."""
     seen = View.of(desk.image(i))
-    sides = {False: seen, True: View(np.ascontiguousarray(seen.small[:, ::-1]))}
+    sides = {False: seen, True: seen.mirrored()}
     begun = []
     for row, score, hypothesis in zip(
         found.row[q].tolist(), found.score[q], found.hypothesis[q].tolist(), strict=True

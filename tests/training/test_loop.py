@@ -62,7 +62,7 @@ def records(folder, name="teacher"):
     return [{k: v for k, v in json.loads(x).items() if not k.startswith("perf/")} for x in lines]
 
 
-@pytest.mark.parametrize("kill_at", [1, 3, 4, 5, 9, 11])
+@pytest.mark.parametrize("kill_at", [1, 3, 5, 9, 11])
 def test_killed_at_any_step_the_weights_come_out_the_same(calm, tiny, kill_at, monkeypatch):
     """Steps 1 to 9 are the teacher's, three an epoch; a checkpoint is written after each."""
     config = tiny("compute.checkpoint_steps=1")

@@ -49,7 +49,7 @@ def test_killed_anywhere_the_same_bytes(big_site, key_file, undisturbed, tmp_pat
         run = subprocess.Popen(
             command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
-        if attempt < 6:  # not before it is at work: starting Python is not what is tested
+        if attempt < 4:  # not before it is at work: starting Python is not what is tested
             before = len(list(unfinished.glob("*.json")))
             enough, until = before + int(ends.integers(1, 7)), time.monotonic() + 60
             while len(list(unfinished.glob("*.json"))) < enough and run.poll() is None:

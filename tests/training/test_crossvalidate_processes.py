@@ -103,7 +103,7 @@ def finish_well(config: Config, n: int) -> None:
 @pytest.mark.timeout(600)  # nine processes, each of which imports torch
 def test_stopped_and_killed_the_same_command_goes_on(tiny, tmp_path):
     often = ("compute.checkpoint_steps=2", f"paths.runs={tmp_path / 'runs'}")
-    # a fold asks once a second whether to stop: on a fast machine that is 40 epochs
+    # a fold asks about once a second whether to stop, and must not be done before
     long = ("pseudo.enabled=false", "teacher.epochs=80", "student.epochs=1", "data.folds=2")
     config = tiny(*long, *often)
     plan = Plan.of(config)

@@ -27,6 +27,10 @@ def info(folder: Folder) -> None:
     index = read_index(folder, manifest)
     typer.echo(f"{manifest.name}: {manifest.role}, policy {manifest.policy}, {manifest.hash[:12]}")
     typer.echo(f"pictures: {manifest.image_dtype} {'x'.join(map(str, manifest.image_shape))}")
+    for extra in manifest.extras:
+        typer.echo(f"beside each: {extra.name}, {extra.dtype} {'x'.join(map(str, extra.shape))}")
+    if (shown := manifest.settings.get("show_faces")) is not None:
+        typer.echo(f"faces may {'' if shown is True else 'not '}be shown, by the study's consent")
     for split in dict.fromkeys(index["split"]):
         rows = index.loc[index["split"] == split]
         label, age, women = (rows[c] for c in ("label", "age", "sex"))

@@ -17,6 +17,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from data_sharding.labels.readings import (
@@ -146,6 +147,9 @@ _OSPENSCREEN_WINDOWS = (
 )
 _WHO = ("normal", "osteopenia", "osteoporosis")
 
+#: Readings of which a variant may say what T = -1.0 exactly is.
+_BOUNDED = {"who/1": who_1, "face2bone/1": face2bone_1}
+
 POLICIES: dict[str, Policy] = {
     p.name: p
     for p in (
@@ -193,7 +197,9 @@ def policy(name: str) -> Policy:
     """The policy of this name and version, or a stricter variant of it.
 
     ``NAME+required=SITE,SITE`` (or ``required=all``) asks for sites, ``NAME+vertebrae=N`` for
-    evaluable lumbar vertebrae. The variant carries the whole name, so a dataset says what was done.
+    evaluable lumbar vertebrae. ``NAME+minus-one=normal`` (or ``=osteopenia``) says what T = -1.0
+    exactly is, of who/1 (normal) and face2bone/1 (osteopenia) only. The variant carries the whole
+    name, so a dataset says what was done.
 
     Raises:
         ValueError: there is none; the message says which there are and which was meant.
@@ -216,12 +222,16 @@ def _variant(base: Policy, condition: str) -> Policy:
     name = f"{base.name}+{condition}"
     if key == "vertebrae" and re.fullmatch("[1-4]", value):
         return replace(base, name=name, min_vertebrae=int(value))
+    if key == "minus-one" and value in _WHO[:2] and base.name.split("+")[0] in _BOUNDED:
+        reading = partial(_BOUNDED[base.name.split("+")[0]], normal_at_minus_one=value == "normal")
+        return replace(base, name=name, reading=reading)
     sites = DXA_SITES if value == "all" else tuple(value.split(","))
     if key == "required" and set(sites) <= set(DXA_SITES):
         return replace(base, name=name, required=sites)
     raise ValueError(
         f"policy condition {condition!r}: required=all, required= with some of "
-        f"{','.join(DXA_SITES)}, or vertebrae=1 to 4"
+        f"{','.join(DXA_SITES)}, vertebrae=1 to 4, or of {' and '.join(_BOUNDED)} "
+        f"minus-one={' or '.join(_WHO[:2])}"
     )
 
 

@@ -129,7 +129,7 @@ def three_class_1(measurement: Measurement) -> Verdict:
     return _three_bands(measurement, "low bone mass")
 
 
-def who_1(measurement: Measurement) -> Verdict:
+def who_1(measurement: Measurement, normal_at_minus_one: bool = True) -> Verdict:
     """WHO categories by the lowest T of lumbar spine, femoral neck and total hip, as ISCD reads it.
 
     T >= -1.0 normal (0); -2.5 < T < -1.0 osteopenia (1); T <= -2.5 osteoporosis (2). The lumbar
@@ -137,7 +137,7 @@ def who_1(measurement: Measurement) -> Verdict:
     women and men of 50 and older; it does not ask who the person is (z-score/1 does).
     Source: WHO Technical Report 843, 1994; ISCD Official Positions, adult (2019, 2023).
     """
-    return _three_bands(measurement, "osteopenia")
+    return _three_bands(measurement, "osteopenia", normal_at_minus_one)
 
 
 def li2026_1(measurement: Measurement) -> Verdict:
@@ -157,7 +157,7 @@ def li2026_1(measurement: Measurement) -> Verdict:
     return Verdict(int(sick), severity(t), t, site, "", f"{_said('T', t, site)} {rule}")
 
 
-def face2bone_1(measurement: Measurement) -> Verdict:
+def face2bone_1(measurement: Measurement, normal_at_minus_one: bool = False) -> Verdict:
     """Face2Bone: three classes by the lowest T; a T of exactly -1.0 is osteopenia.
 
     T > -1.0 normal (0); -2.5 < T <= -1.0 osteopenia (1); T <= -2.5 osteoporosis (2). Only
@@ -169,7 +169,7 @@ def face2bone_1(measurement: Measurement) -> Verdict:
     Source: Liang et al., Face2Bone, Participants and Diagnostic criteria.
     """
     refused = _not_for_face2bone(measurement)
-    return refused or _three_bands(measurement, "osteopenia", normal_at_minus_one=False)
+    return refused or _three_bands(measurement, "osteopenia", normal_at_minus_one)
 
 
 def z_score_1(measurement: Measurement) -> Verdict:

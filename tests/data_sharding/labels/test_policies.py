@@ -45,6 +45,47 @@ EDGES = {
 EDGE_ROWS = [(name, *row) for name, rows in EDGES.items() for row in rows]
 
 
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("who/1+minus-one=normal", (0, 0, 1)),
+        ("who/1+minus-one=osteopenia", (0, 1, 1)),
+        ("face2bone/1+minus-one=normal", (0, 0, 1)),
+        ("face2bone/1+minus-one=osteopenia", (0, 1, 1)),
+        ("face2bone/1+vertebrae=4+minus-one=normal", (0, 0, 1)),
+    ],
+)
+def test_what_exactly_minus_one_is_can_be_said(name, labels):
+    """The paper's classes with WHO's boundary, or the other way round; -2.5 is not asked."""
+    found = policy(name)
+    person = {"sex": "F", "menopausal": "post"}
+    around = [just("-1.0", ABOVE), "-1.0", just("-1.0", BELOW)]
+    assert tuple(found.judge(measured(t, **person)).label for t in around) == labels
+    assert found.judge(measured("-2.5", **person)).label == 2
+    assert found.judge(measured(just("-2.5", ABOVE), **person)).label == 1
+    assert found.name == name
+    assert found.classes == policy(name.split("+")[0]).classes
+    if name.startswith("face2bone"):
+        assert found.judge(measured("-1.0", sex="F", menopausal="pre")).excluded == "not_in_policy"
+
+
+def test_where_minus_one_is_not_to_be_chosen():
+    for name in ("ospenscreen/1", "li2026/1", "three-class/1", "z-score/1"):
+        with pytest.raises(ValueError, match="of who/1 and face2bone/1"):
+            policy(f"{name}+minus-one=normal")
+    for value in ("osteoporosis", "", "0"):
+        with pytest.raises(ValueError, match="minus-one=normal or osteopenia"):
+            policy(f"who/1+minus-one={value}")
+
+
+def test_faces_take_every_photograph_and_radiographs_one():
+    assert {name for name, found in POLICIES.items() if found.rules.every} == {"face2bone/1"}
+    assert policy("face2bone/1+vertebrae=4").rules.every
+    assert not policy("face2bone/1").rules.overridden(every=False).every
+    assert any("each picture" in line for line in describe(policy("face2bone/1")))
+    assert any("the closest pair" in line for line in describe(policy("who/1")))
+
+
 def test_every_policy_has_its_edges_here():
     assert EDGES.keys() == POLICIES.keys()
 

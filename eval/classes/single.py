@@ -32,7 +32,12 @@ SEXES = ("women", "men", "unknown")
 
 
 def one_run(
-    source: Source, draws: int = 1000, seed: int = 0, level: float = 0.95, least: int = 5
+    source: Source,
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    least: int = 5,
+    read: tuple[list[Reading], Body | None] | None = None,
 ) -> OneRun:
     """Judge a model of three classes on every cohort that chose nothing.
 
@@ -41,12 +46,13 @@ def one_run(
         draws, seed: of the resampled patients.
         level: two-sided confidence level.
         least: a sex of fewer patients is kept back, and with it one that it could be had from.
+        read: the source's `readings`, if they are at hand.
 
     Raises:
         ValueError: no such cohort, or rows that cannot be judged.
     """
     check_level(level)
-    found, body = readings(source)
+    found, body = read or readings(source)
     judge = _Judge(draws, seed, level, least)
     return OneRun(
         confidence=level,

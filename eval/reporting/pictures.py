@@ -18,6 +18,8 @@ from eval.runs import Run
 
 T = TypeVar("T")
 QUALITY = 88
+#: A report goes further than those people agreed to whose faces would be in it.
+OF_FACES = "faces are not shown here; `python -m eval faces RUN` says what of them was looked at"
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,14 @@ class Pictures:
 def pictures(run: Run, world: Path | None = None) -> Pictures:
     """Make what can be made; training and the packed pixels are needed.
 
+    Of photographs of faces nothing is: `eval.faces` shows them, to whom it may.
+
     Args:
         run: the run.
         world: the world.json of a synthetic world, whose anatomy is known.
     """
+    if run.faces:
+        return Pictures(why=OF_FACES, no_attention=OF_FACES, no_quality=OF_FACES)
     made, why = _tried(run, lambda: explain.panels(run.folder))
     seen, no_attention = _tried(run, lambda: explain.attention_of(run.folder, world))
     groups: dict[str, list[tuple[str, str]]] = {}

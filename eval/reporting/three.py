@@ -76,11 +76,12 @@ def three(run: Run) -> Three:
         return NOTHING
     try:
         source = Source.at(str(run.folder), TARGET)
-        one = one_run(source)
-        rows = {r.cohort: r for r in readings(source)[0]}
+        read = readings(source)
+        one = one_run(source, read=read)
     except ValueError as e:
         return Three(why=without_places(without_path(str(e), run)))
-    return Three(one, figures={c.cohort: _figures(c, rows[c.cohort]) for c in one.cohorts})
+    drawn = {c.cohort: _figures(c, r) for c, r in zip(one.cohorts, read[0], strict=True)}
+    return Three(one, figures=drawn)
 
 
 def write_json(made: Three, folder: Path) -> Path | None:

@@ -10,7 +10,8 @@ import pytest
 from eval.classes.single_shapes import OneRun
 from eval.report import write_report
 from eval.reporting.page import environment
-from eval.reporting.three import Three, answer, lines, three, write_json
+from eval.reporting.pictures import pictures
+from eval.reporting.three import NOTHING, Three, answer, lines, three, write_json
 from eval.runs import Run
 from tests.eval.browser import check_fits, needs_browser
 from tests.eval.classes.photographs import face_run
@@ -66,15 +67,35 @@ def test_a_report_on_faces_does_not_speak_of_x_rays(page):
     assert "AUROC of age, sex, BMI alone" in head
 
 
-def alone(one):
-    """The section of any numbers, as it is read."""
+def printed(made):
+    """The section alone, as it is read."""
     frame = environment().from_string(
         '{% from "macros.html.j2" import gallery, scroll, missing, gap, matrix %}'
         '{% include "three.html.j2" %}'
     )
-    figures = {c.cohort: [] for c in one.cohorts}
-    shown = Three(one, figures=figures)
-    return read(frame.render(three=shown, three_lines=lines, three_answer=answer))
+    return read(frame.render(three=made, three_lines=lines, three_answer=answer))
+
+
+def alone(one):
+    """The section of any numbers."""
+    return printed(Three(one, figures={c.cohort: [] for c in one.cohorts}))
+
+
+def test_no_face_is_in_a_report(run, page, tmp_path, monkeypatch):
+    """Not even asked for: faces are shown where people agreed, by another command."""
+
+    def shown(*_):
+        raise AssertionError("a picture of a face was asked for")
+
+    for name in ("panels", "attention_of", "quality_of"):
+        monkeypatch.setattr(f"eval.pictures.explain.{name}", shown)
+    assert "faces are not shown here" in pictures(Run.at(run)).why
+    assert "data:image" not in page
+    other = shutil.copytree(run, tmp_path / "other")
+    facts = json.loads((other / "run.json").read_text())
+    (other / "run.json").write_text(json.dumps(facts | {"manifests": {}}))
+    with pytest.raises(AssertionError, match="a picture of a face was asked for"):
+        pictures(Run.at(other))  # pictures of anything else are
 
 
 def test_every_number_is_on_the_page_or_known_not_to_be(run):
@@ -85,8 +106,8 @@ def test_every_number_is_on_the_page_or_known_not_to_be(run):
         if not matches(name, KEPT):
             whole = isinstance(holder[key], int)
             put[name] = holder[key] = 1_000_001 + i if whole else 4001.25 + i
-    printed = set(re.findall(r"\d+(?:\.\d+)?", alone(OneRun.model_validate(tree))))
-    missing = [name for name, value in put.items() if forms(value).isdisjoint(printed)]
+    found = set(re.findall(r"\d+(?:\.\d+)?", alone(OneRun.model_validate(tree))))
+    missing = [name for name, value in put.items() if forms(value).isdisjoint(found)]
     assert not missing, f"{len(missing)} of {len(put)}, such as {missing[:12]}"
     assert len(put) > 250
 
@@ -110,9 +131,10 @@ def test_other_runs_have_no_section(run, tmp_path):
     other = shutil.copytree(run, tmp_path / "other")
     facts = json.loads((other / "run.json").read_text())
     (other / "run.json").write_text(json.dumps(facts | {"target": "low bone mass"}))
-    page = write_report(other, explain=False).read_text()
-    assert 'id="three"' not in page
-    assert "#three" not in page
+    made = three(Run.at(other))
+    assert made == NOTHING
+    assert not made.there
+    write_json(made, other / "report")
     assert not (other / "report/classes.json").exists()  # that of the earlier target is gone
 
 
@@ -121,20 +143,21 @@ def test_what_cannot_be_judged_says_why_without_places(run, tmp_path):
     path = other / "cohorts/asan-test/predictions.parquet"
     pd.read_parquet(path).assign(p_normal=0.9).to_parquet(path)
     made = three(Run.at(other))
+    assert made.there
     assert made.one is None
     assert "no probabilities that sum to 1" in made.why
     assert str(tmp_path) not in made.why
-    page = write_report(other, explain=False).read_text()
-    assert "no probabilities that sum to 1" in section(page)
-    assert write_json(Three(why="x"), tmp_path) is None
+    assert "no probabilities that sum to 1" in printed(made)
+    assert write_json(made, tmp_path) is None
 
 
-def test_same_bytes_wherever_it_lies(run, page, tmp_path):
+def test_same_bytes_wherever_it_lies(run, tmp_path):
     other = shutil.copytree(run, tmp_path / "there" / run.name)
     shutil.rmtree(other / "report")
-    assert section(write_report(other, explain=False).read_text()) == section(page)
-    both = [(r / "report/classes.json").read_bytes() for r in (run, other)]
-    assert both[0] == both[1]
+    made = three(Run.at(other))
+    assert made == three(Run.at(run))
+    path = write_json(made, tmp_path)
+    assert path.read_bytes() == (run / "report/classes.json").read_bytes()
 
 
 @needs_browser

@@ -1,4 +1,4 @@
-"""Concepts as ink: maps on a face's outline, strips of crops, bars of importance."""
+"""Concepts as pictures: mean maps on a face's outline, and strips of crops."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import base64
 from collections.abc import Sequence
 
 import cv2
-import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.craft.shapes import Concept
 from eval.pictures.overlay import STRONGEST, heat
-from eval.plots.style import COLOURS, INK, STYLE, paper, svg
 
 #: Pixels of a map's side, of a crop's, and of the white between crops.
 MAP, CROP, GAP = 200, 96, 4
@@ -54,29 +51,6 @@ def crop_strip(crops: Sequence[NDArray[np.uint8]]) -> str:
         tiles += [cv2.resize(crop, (CROP, CROP), interpolation=cv2.INTER_AREA)]
         tiles += [np.full((CROP, GAP, 3), 255, np.uint8)]
     return _address(np.concatenate(tiles[:-1], axis=1).astype(np.float32))
-
-
-def importance_bars(concepts: Sequence[Concept], name: str) -> str:
-    """Total Sobol indices with their intervals, the most important on top; unstable ones hatched.
-
-    Args:
-        concepts: in their order.
-        name: of the figure, unique on the page.
-    """
-    with mpl.rc_context(STYLE | {"hatch.linewidth": 0.6}):
-        figure = paper((4.7, 1.1 + 0.3 * len(concepts)))
-        axes = figure.subplots()
-        for row, c in enumerate(concepts):
-            e = c.importance
-            axes.barh(row, e.value or 0.0, height=0.62, color=COLOURS[0], edgecolor="white",
-                      hatch="" if c.stable else "////")  # fmt: skip
-            if e.low is not None and e.high is not None:
-                axes.plot([e.low, e.high], [row, row], color=INK, lw=1.4, solid_capstyle="butt")
-        axes.set_yticks(range(len(concepts)), [c.name for c in concepts], color=INK)
-        axes.set(ylim=(len(concepts) - 0.4, -0.6), xlabel="total Sobol index")
-        axes.set_xlim(left=0)
-        axes.grid(axis="y", visible=False)
-        return svg(figure, f"concepts {name}")
 
 
 def _borders(at: NDArray) -> NDArray[np.bool_]:

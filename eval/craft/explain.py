@@ -5,7 +5,7 @@
     section(found)         # for the page (eval.craft.page)
 
 Concept Recursive Activation FacTorization (Fel et al., CVPR 2023), as Liang et al. used it on faces
-(Figs. 13-15, Table 8). Equal input gives equal bytes on one machine: seeds are fixed, and what is
+(Figs. 13-15, Table 8). Equal input gives equal bytes on one CPU: seeds are fixed, and what is
 factorised, solved or resampled is float64.
 """
 
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -55,6 +56,8 @@ def explain(
     """
     settings = settings or Settings()
     look = Look(cut(model), cut(model, settings.back), settings)
+    with torch.no_grad():  # refuses what is not what this network takes, before any class
+        look.last.below(subjects.images[:1], None if subjects.face is None else subjects.face[:1])
     classes: list[OfClass] = []
     drawings: dict[str, Drawings] = {}
     maps: list[NDArray[np.float64]] = []

@@ -22,7 +22,7 @@ from eval.intervals import bootstrap
 
 #: Concepts that others outweigh in their own best crops are ambiguous.
 PURE = 0.5
-UNSTABLE, IMPURE = "not stable", "outweighed by other concepts in its own best crops"
+UNSTABLE, IMPURE = "not stable", "not pure"
 
 
 @dataclass(frozen=True)

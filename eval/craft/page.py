@@ -14,9 +14,11 @@ from pathlib import Path
 from markupsafe import Markup
 
 from data_sharding.schema import canonical_json, write_atomic
-from eval.craft.drawing import crop_strip, importance_bars, map_picture
+from eval.craft.drawing import crop_strip, map_picture
 from eval.craft.explain import Found
+from eval.craft.one_class import PURE
 from eval.craft.shapes import Concept, Craft, OfClass
+from eval.craft.sobol import LEAST
 from eval.craft.stability import NEAR, OFTEN
 from eval.plots.strip import axis, scale_of, strip
 from eval.plots.style import pen
@@ -25,6 +27,8 @@ from eval.reporting.page import environment
 FILE = "craft.json"
 #: Where fewer pictures than this are called the same, the section says what that means.
 KEPT = 0.9
+#: Concepts of a class whose pictures are not folded away.
+FIRST = 5
 
 
 def section(found: Found | str) -> Markup:
@@ -46,12 +50,14 @@ def section(found: Found | str) -> Markup:
             why="",
             axis=Markup("" if scale is None else axis(scale)),
             strip=lambda e: Markup("" if scale is None else strip([(e, blue)], scale)),
-            bars={k.name: importance_bars(k.concepts, k.name) for k in craft.classes if k.concepts},
             panels={k.name: _panels(found, k) for k in craft.classes},
             unstable={k.name: [c.name for c in k.concepts if not c.stable] for k in craft.classes},
             notes={name: drawn.why for name, drawn in found.drawings.items()},
             whole=_whole,
+            first=FIRST,
             least_kept=KEPT,
+            least_points=LEAST,
+            pure=PURE,
             near=NEAR,
             often=OFTEN,
         )
@@ -73,7 +79,7 @@ def _panels(found: Found, of: OfClass) -> dict[str, dict[str, str]]:
     made: dict[str, dict[str, str]] = {}
     for i, concept in enumerate(of.concepts):
         panel = made.setdefault(concept.name, {})
-        if drawn.maps is not None:
+        if drawn.maps is not None and drawn.maps[i].any():
             panel["map"] = map_picture(drawn.maps[i], drawn.outline, drawn.face)
     for name, crops in drawn.crops.items():
         if crops:

@@ -16,11 +16,11 @@ class Settings(Strict):
     """How to look. Times grow with `pictures`, `children` and `judged` most."""
 
     concepts: int = Field(default=10, ge=2, description="of each class; NMF's rank")
-    pictures: int = Field(default=48, ge=2, description="of each class, drawn")
+    pictures: int = Field(default=32, ge=2, description="of each class, drawn")
     points: int = Field(default=1024, ge=LEAST, description="of each Sobol design")
     repeats: int = Field(default=5, ge=2, description="factorisations that stability is read of")
     best: int = Field(default=6, ge=1, description="crops shown of a concept")
-    recursed: int = Field(default=2, ge=0, description="ambiguous concepts taken apart, a class")
+    recursed: int = Field(default=1, ge=0, description="ambiguous concepts taken apart, a class")
     children: int = Field(default=5, ge=2, description="concepts at the earlier stage")
     judged: int = Field(default=2, ge=1, description="crops of which children's indices are taken")
     back: int = Field(default=1, ge=1, description="stages from the last map to the earlier one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -26,8 +27,8 @@ class Subjects:
     - pictures: uint8 [N, S, S, 3], given only where faces may be shown: what is made of them is.
     """
 
-    keys: tuple[str, ...]
-    patients: tuple[str, ...]
+    keys: Sequence[str]
+    patients: Sequence[str]
     images: torch.Tensor
     predicted: NDArray[np.int64]
     face: torch.Tensor | None = None
@@ -47,8 +48,8 @@ class Subjects:
         """Those of an index."""
         at = torch.from_numpy(which).to(self.images.device)
         return Subjects(
-            tuple(self.keys[i] for i in which.tolist()),
-            tuple(self.patients[i] for i in which.tolist()),
+            [self.keys[int(i)] for i in which],
+            [self.patients[int(i)] for i in which],
             self.images[at],
             self.predicted[which],
             None if self.face is None else self.face[at.to(self.face.device)],

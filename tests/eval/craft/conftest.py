@@ -8,7 +8,15 @@ from eval.craft import Settings, Subjects, explain
 from tests.eval.craft.planted import CELL, CLASSES, SIDE, Small, planted, trained
 
 SETTINGS = Settings(
-    concepts=6, pictures=24, points=256, repeats=2, best=4, children=3, draws=200, batch=64
+    concepts=6,
+    pictures=16,
+    points=256,
+    repeats=2,
+    best=4,
+    children=3,
+    recursed=2,
+    draws=200,
+    batch=64,
 )
 
 
@@ -40,7 +48,9 @@ def answers(model):
 def learnt():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield trained(1)
+    model = trained(1)
+    assert (answers(model) == planted(120, 7).label).mean() > 0.95
+    yield model
     torch.set_num_threads(before)
 
 

@@ -96,7 +96,7 @@ class Stage(nn.Module):
         return self.inner(x)
 
 
-def trained(seed: int, steps: int = 120, signed: bool = False) -> Small:
+def trained(seed: int, steps: int = 90, signed: bool = False) -> Small:
     """A network that has learnt the textures."""
     model = Small(seed, signed=signed).train()
     data = planted(600, seed + 100)

@@ -1,14 +1,14 @@
-"""The whole of it on planted textures: a network that learnt them says so, a random one does not."""
+"""The whole of it on planted textures: what was learnt comes out on top, of chance it does not."""
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from eval.craft import Settings, explain
-from eval.craft.divergence import inside, jensen_shannon
 from eval.craft.page import section, write_json
 from eval.craft.shapes import Craft
 from tests.eval.craft.conftest import SETTINGS, answers, subjects
@@ -144,7 +144,7 @@ def test_a_face_branch_is_held(learnt):
     model = Told(1).eval()
     model.load_state_dict(learnt.state_dict())
     who = subjects(answers(learnt))
-    told = subjects(answers(learnt)).__class__(**(vars(who) | {"face": torch.zeros(120, 512)}))
+    told = replace(who, face=torch.zeros(120, 512))
     small = SETTINGS.model_copy(update={"recursed": 0, "pictures": 6})
     same = explain(model, told, CLASSES[:2], small).craft.model_dump_json()
     assert same == explain(learnt, who, CLASSES[:2], small).craft.model_dump_json()
@@ -157,8 +157,6 @@ def test_divergences_are_of_the_attention_maps(found):
     for d in found.craft.divergences:
         assert 0 <= d.bits.low <= d.bits.value <= d.bits.high <= 1
         assert 0 < d.p <= 1
-    flat = np.ones((3, 4, 4))
-    assert jensen_shannon(*inside(flat[:2], np.ones((4, 4), bool))) == 0
 
 
 def test_a_damaged_network_is_said_not_hidden(learnt):
@@ -180,9 +178,9 @@ def test_why_there_is_nothing_is_the_section():
 def test_lists_of_other_lengths_are_refused():
     who = subjects(None)
     with pytest.raises(ValueError, match="120 images beside a list of 3"):
-        who.__class__(**(vars(who) | {"keys": ("a", "b", "c")}))
+        replace(who, keys=("a", "b", "c"))
     with pytest.raises(ValueError, match="region 2 has no name"):
-        who.__class__(**(vars(who) | {"region_names": ("one",)}))
+        replace(who, region_names=("one",))
     with pytest.raises(ValueError, match="points"):
         Settings(points=32)
 

@@ -182,7 +182,9 @@ def _against(
 
 def _said(model: Model, pictures: torch.Tensor, score: Score, batch: int) -> NDArray[np.float64]:
     """Scores float64 [B, K]; a model of one logit has two classes, the first its negative."""
-    with torch.inference_mode():
+    # TF32 would leave three digits, and they change with the size of the batch
+    exact = torch.backends.cudnn.flags(allow_tf32=False, deterministic=True, benchmark=False)
+    with torch.inference_mode(), exact:
         z = torch.cat([model(part).double() for part in pictures.split(batch)]).cpu().numpy()
     if z.ndim == 1 or z.shape[1] == 1:
         z = z.reshape(-1, 1) * np.array([-0.5, 0.5])

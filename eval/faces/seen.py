@@ -143,7 +143,7 @@ class Seen:
             raise ValueError(f"{self.eyes.weights}: config.json does not say where FaceNet lies")
         device = torch.device(self.device)
         facenet = FaceNet(Path(face["facenet"]), face.get("facenet_sha256"), device)
-        crops = (np.asarray(pack.extra(row, CROP), np.uint8)[None] for pack, row in self.places)
+        crops = (np.array(pack.extra(row, CROP), np.uint8)[None] for pack, row in self.places)
         with torch.no_grad():
             return torch.cat([facenet.logits(crop) for crop in crops])
 

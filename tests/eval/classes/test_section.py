@@ -36,6 +36,11 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def made(run):
+    return three(Run.at(run))
+
+
+@pytest.fixture(scope="module")
 def page(run):
     return write_report(run, explain=False).read_text()
 
@@ -98,9 +103,9 @@ def test_no_face_is_in_a_report(run, page, tmp_path, monkeypatch):
         pictures(Run.at(other))  # pictures of anything else are
 
 
-def test_every_number_is_on_the_page_or_known_not_to_be(run):
+def test_every_number_is_on_the_page_or_known_not_to_be(made):
     """Each is replaced by one that occurs nowhere else, all at once."""
-    tree = three(Run.at(run)).one.model_dump(mode="json")
+    tree = made.one.model_dump(mode="json")
     put = {}
     for i, (name, holder, key) in enumerate(list(leaves(tree))):
         if not matches(name, KEPT):
@@ -112,15 +117,15 @@ def test_every_number_is_on_the_page_or_known_not_to_be(run):
     assert len(put) > 250
 
 
-def test_a_changed_p_is_on_the_page(run):
-    tree = three(Run.at(run)).one.model_dump(mode="json")
+def test_a_changed_p_is_on_the_page(made):
+    tree = made.one.model_dump(mode="json")
     tree["cohorts"][0]["groups"][1]["calibration"]["fit"]["p"] = 0.9876
-    assert "0.988" not in alone(three(Run.at(run)).one)
+    assert "0.988" not in alone(made.one)
     assert "0.988" in alone(OneRun.model_validate(tree))
 
 
-def test_the_sentence_is_of_the_numbers(run):
-    one = three(Run.at(run)).one
+def test_the_sentence_is_of_the_numbers(made):
+    one = made.one
     main = one.cohorts[0].groups[0].main
     said = answer(one.cohorts[0])
     assert f"tells {100 * main.picture.accuracy.value:.0f} rightly" in said
@@ -151,12 +156,12 @@ def test_what_cannot_be_judged_says_why_without_places(run, tmp_path):
     assert write_json(made, tmp_path) is None
 
 
-def test_same_bytes_wherever_it_lies(run, tmp_path):
+def test_same_bytes_wherever_it_lies(run, page, made, tmp_path):
     other = shutil.copytree(run, tmp_path / "there" / run.name)
     shutil.rmtree(other / "report")
-    made = three(Run.at(other))
-    assert made == three(Run.at(run))
-    path = write_json(made, tmp_path)
+    there = three(Run.at(other))
+    assert there == made
+    path = write_json(there, tmp_path)
     assert path.read_bytes() == (run / "report/classes.json").read_bytes()
 
 

@@ -39,7 +39,11 @@ def pack(
     kind: Annotated[str, typer.Option(help="auto, dxa, face, nih or chexpert.")] = "auto",
     size: Annotated[int, typer.Option(help="Side of the picture, pixels.")] = 512,
     pixels: Annotated[
-        str, typer.Option(help="cxr/2: 8 bits, truncated; cxr16/1: 16 bits, as shown [cxr/2].")
+        str,
+        typer.Option(
+            help="cxr/2: 8 bits, truncated; cxr16/1: 16 bits, as shown [cxr/2]. Of "
+            "photographs face/1: the aligned face; photo/1: whole [face/1]."
+        ),
     ] = "",
     window_days: Annotated[
         int | None, typer.Option(help="Most days between picture and DXA [the policy's].")
@@ -72,7 +76,7 @@ def pack(
 
     \b
     A DXA-paired site:  SITE/dicom/**, SITE/dxa.csv, clinical.csv and fractures.csv (optional)
-    A face study:       SITE/photos/**, SITE/photos.csv (optional), and the same tables
+    A face study:       SITE/photos/**, photos.csv and consent.json (optional), and the same tables
     NIH ChestX-ray14:   DIR/images/*.png, DIR/Data_Entry*.csv (.gz too, both editions)
     CheXpert:           DIR/train.csv, DIR/valid.csv, DIR/train/patient00001/...
     `python -m data_sharding columns` says what is in each table.
@@ -160,11 +164,11 @@ def phantom(
     faces: Annotated[int, typer.Option(help="Patients of a face study.")] = 0,
     photos_each: Annotated[int, typer.Option(help="Photographs of each of them.")] = 2,
     face_weights: Annotated[
-        str, typer.Option(help="region=weight,...: what tells of bone [nasolabial: 0.8 of it].")
+        str, typer.Option(help="region=weight,...: what tells of bone [nasolabial: 0.9 of it].")
     ] = "",
     face_confounding: Annotated[
         float, typer.Option(help="0 to 1: how far age and BMI show in a face.")
-    ] = 1.0,
+    ] = 0.5,
     size: Annotated[int, typer.Option(help="Side of the pictures, pixels.")] = 512,
     confounder: Annotated[float, typer.Option(help="0 none to 1: a shortcut to fall for.")] = 0.0,
     workers: Annotated[int, typer.Option(help="Processes [one per core].")] = 0,

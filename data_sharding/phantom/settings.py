@@ -32,7 +32,7 @@ class Settings(Strict):
     faces: int = 0
     photos_each: int = 2
     face_weights: str = ""
-    face_confounding: float = 1.0
+    face_confounding: float = 0.5
 
     def check(self) -> Settings:
         """Itself.

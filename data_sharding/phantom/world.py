@@ -71,7 +71,7 @@ def make_world(
     faces: int = 0,
     photos_each: int = 2,
     face_weights: str = "",
-    face_confounding: float = 1.0,
+    face_confounding: float = 0.5,
     workers: int | None = None,
     progress: Progress | None = None,
     fresh: bool = False,

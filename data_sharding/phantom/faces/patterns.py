@@ -18,6 +18,7 @@ from functools import cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy.interpolate import RBFInterpolator
 
 from data_sharding.faces.regions import REGIONS, region_map
@@ -31,6 +32,8 @@ from data_sharding.phantom.faces.portrait import (
     neutral,
     smoothstep,
 )
+
+BORDER = 28.0  # canvas pixels from a region's border to where it moves freely
 
 Pair = tuple[int, int]  # the vertex on the right of the person, and its mirror image
 
@@ -78,7 +81,7 @@ SIGNS = {
     "forehead": Effect(
         (),
         (
-            Blob((68, 298), 0.11, -0.08),
+            Blob((68, 298), 0.11, -0.10),
             Line((104, 69, 108, 151, 337, 299, 333), 0.022, -0.10, down=0.02),
             Blob((9,), 0.06, -0.06),
         ),
@@ -97,29 +100,29 @@ SIGNS = {
     ),
     "midface": Effect(
         (
-            Bump((50, 280), 0.15, -0.012, 0.026),
-            Bump((4,), 0.09, 0.0, 0.030),
+            Bump((50, 280), 0.15, -0.012, 0.024),
+            Bump((4,), 0.09, 0.0, 0.025),
         ),
         (Blob((117, 346), 0.13, -0.07), Blob((187, 411), 0.11, -0.10), Blob((5,), 0.05, -0.03)),
     ),
     "nasolabial": Effect(
         (
-            Bump((61, 291), 0.11, -0.006, 0.036),
+            Bump((61, 291), 0.12, -0.006, 0.028),
             Bump((0,), 0.08, 0.0, 0.014),
             Bump((17,), 0.08, 0.0, -0.008),
         ),
         (
-            Line((129, 203, 206, 216, 212), 0.013, -0.19, out=-0.035),
-            Line((358, 423, 426, 436, 432), 0.013, -0.19, out=-0.035),
-            Line((61, 57, 43, 106), 0.014, -0.10),
-            Line((291, 287, 273, 335), 0.014, -0.10),
-            Blob((165, 391), 0.08, -0.04),
+            Line((129, 203, 206, 216, 212), 0.014, -0.27, out=-0.030),
+            Line((358, 423, 426, 436, 432), 0.014, -0.27, out=-0.030),
+            Line((61, 57, 43, 106), 0.016, -0.18),
+            Line((291, 287, 273, 335), 0.016, -0.18),
+            Blob((165, 391), 0.08, -0.05),
         ),
     ),
     "jawline": Effect(
         (
-            Bump((136, 365), 0.20, -0.024, -0.004),
-            Bump((172, 397), 0.20, -0.016, 0.0),
+            Bump((136, 365), 0.20, -0.018, -0.004),
+            Bump((172, 397), 0.20, -0.011, 0.0),
             Bump((152,), 0.20, 0.0, -0.020),
         ),
         (Blob((169, 394), 0.11, -0.09), Blob((135, 364), 0.10, -0.06), Blob((199,), 0.07, -0.04)),
@@ -177,12 +180,6 @@ OTHERS = {
     "cheekbones": Effect((Bump((123, 352), 0.16, 0.016, 0.0),), (Blob((50, 280), 0.10, 0.04),)),
 }
 EXPRESSION = (Bump((61, 291), 0.12, -0.010, 0.020),)
-LIDS = (
-    Bump((159, 386), 0.050, 0.0, 0.055),
-    Bump((158, 385), 0.050, 0.0, 0.035),
-    Bump((161, 388), 0.050, 0.0, 0.030),
-    Bump((145, 374), 0.050, 0.0, -0.020),
-)
 IDENTITY = tuple(list(OTHERS)[3:])
 
 
@@ -190,31 +187,30 @@ IDENTITY = tuple(list(OTHERS)[3:])
 class Drawn:
     """The tables as fields over the canvas, and the regions' soft masks.
 
-    `expression`: corners of the mouth that sink; `lids`: eyes that shut; as `shape`.
+    `expression`: corners of the mouth that sink; as `shape`.
     """
 
     shape: dict[str, Field]
     shade: dict[str, Field]
     masks: dict[str, Field]
     expression: Field
-    lids: Field
 
 
 @cache
 def drawn() -> Drawn:
     """All effects over `portrait.neutral`, made once a process."""
-    masks = _masks()
+    labels = region_map(neutral().landmarks, HEIGHT)[:, :WIDTH]
+    masks = _masks(labels)
     shape, shade = {}, {}
     for name, effect in (SIGNS | OTHERS).items():
         moves, light = _moves(effect.bumps), _light(effect.shades)
         if name in SIGNS:
-            within = _reach(name, masks)
-            moves, light = moves * within, light * masks[name]
+            moves, light = moves * _reach(name, labels), light * masks[name]
         shape[name] = np.ascontiguousarray(moves[:, ::2, ::2])
         shade[name] = light
     shape["hair"] = np.ascontiguousarray(_hair_inwards()[:, ::2, ::2])
-    expression, lids = (_moves(bumps)[:, ::2, ::2].copy() for bumps in (EXPRESSION, LIDS))
-    return Drawn(shape, shade, masks, expression, lids)
+    expression = np.ascontiguousarray(_moves(EXPRESSION)[:, ::2, ::2])
+    return Drawn(shape, shade, masks, expression)
 
 
 def _hair_inwards() -> Field:
@@ -237,29 +233,28 @@ def depth() -> Field:
     found = spline(coarse.reshape(-1, 2).astype(float)).reshape(coarse.shape[:2])
     size = (WIDTH // 2, HEIGHT // 2)
     wide = cv2.resize(found.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
-    return cv2.GaussianBlur(wide, (0, 0), 4.0)
+    return cv2.GaussianBlur(wide, (0, 0), 6.0)
 
 
-def _masks() -> dict[str, Field]:
+def _masks(labels: NDArray[np.uint8]) -> dict[str, Field]:
     """Region -> 1 well inside it, 0 outside and at its border."""
-    labels = region_map(neutral().landmarks, HEIGHT)[:, :WIDTH]
     soft = {}
     for k, name in enumerate(REGIONS, start=1):
-        inside = (labels == k).astype(np.uint8)
-        inside = cv2.erode(inside, np.ones((5, 5), np.uint8)).astype(np.float32)
-        near = cv2.GaussianBlur(inside, (0, 0), 3.0)
+        inside = cv2.erode((labels == k).astype(np.uint8), np.ones((5, 5), np.uint8))
+        near = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 3.0)
         soft[name] = np.minimum(near * near * (3 - 2 * near), (labels == k).astype(np.float32))
     return soft
 
 
-def _reach(name: str, masks: dict[str, Field]) -> Field:
-    """Where a region may move: itself; the jaw moves what lies outside of the face with it."""
-    if name != "jawline":
-        return masks[name]
-    labels = region_map(neutral().landmarks, HEIGHT)[:, :WIDTH]
-    others = ((labels > 0) & (labels != 1 + REGIONS.index(name))).astype(np.uint8)
-    others = cv2.dilate(others, np.ones((5, 5), np.uint8)).astype(np.float32)
-    return np.clip(1 - 1.6 * cv2.GaussianBlur(others, (0, 0), 9.0), 0, 1)
+def _reach(name: str, labels: NDArray[np.uint8]) -> Field:
+    """Where a region may move: itself, less towards its border, so that nothing is folded over.
+
+    The jaw moves what lies outside of the face with it.
+    """
+    here = labels == 1 + REGIONS.index(name)
+    free = here | (labels == 0) if name == "jawline" else here
+    inwards = cv2.distanceTransform(free.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return smoothstep(inwards, 1.0, BORDER)
 
 
 def unit() -> float:

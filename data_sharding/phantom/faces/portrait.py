@@ -100,12 +100,6 @@ def neutral() -> Portrait:
     return _close_lips(_bare_forehead(upright()))
 
 
-@cache
-def fringed() -> Portrait:
-    """`upright` with closed lips only: hair covers half of the forehead."""
-    return _close_lips(upright())
-
-
 def grid() -> tuple[Field, Field]:
     """x and y of every pixel of the canvas, float32 [H, W] each."""
     x, y = np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32))

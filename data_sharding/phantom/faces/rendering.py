@@ -21,12 +21,12 @@ from data_sharding.phantom.faces.portrait import (
     WIDTH,
     Field,
     Portrait,
-    fringed,
     neutral,
 )
+from data_sharding.phantom.faces.spoilt import asleep, capped
 from data_sharding.phantom.faces.visage import Sitting, Visage
 
-LIMIT = 3.2  # a sign never looks stronger than this, in standard deviations
+LIMIT = 3.0  # a sign never looks stronger than this, in standard deviations
 SHADOW = np.array((0.75, 1.05, 1.25), np.float32)  # of log brightness: shadows on skin are warm
 AXIS = 100.0  # depth of the axis a head turns about, canvas pixels behind the mesh's origin
 FINE = 0.020  # log brightness, SD, of fine lines at a sign of zero
@@ -37,7 +37,8 @@ def photograph(visage: Visage, signs: ArrayLike, sitting: Sitting) -> NDArray[np
     """Photograph a face with these signs, shape (5,), in the order of REGIONS."""
     strengths = dict(zip(REGIONS, LIMIT * np.tanh(np.asarray(signs) / LIMIT), strict=True))
     strengths |= visage.features | {"hair": -visage.hair_volume}
-    portrait = fringed() if sitting.fate == "forehead_covered" else neutral()
+    made = {"forehead_covered": capped, "eyes_closed": asleep}.get(sitting.fate, neutral)
+    portrait = made()
     painted = paint(portrait, visage, strengths, sitting)
     back = inverse(displacement(visage, strengths, sitting))
     size = (sitting.width, sitting.height)
@@ -65,8 +66,6 @@ def displacement(visage: Visage, strengths: dict[str, float], sitting: Sitting) 
     moves += cv2.resize(loose, size, interpolation=cv2.INTER_CUBIC).transpose(2, 0, 1)
     smile = np.float32(-sitting.smile)
     moves += smile * patterns.drawn().expression
-    if sitting.fate == "eyes_closed":
-        moves += patterns.drawn().lids
     yaw, pitch = np.deg2rad(sitting.yaw), np.deg2rad(sitting.pitch)
     x, y = _half_grid()
     depth = patterns.depth() - AXIS
@@ -81,7 +80,7 @@ def inverse(moves: Field) -> Field:
     x, y = (axis / 2 for axis in _half_grid())
     forward = np.ascontiguousarray(moves.transpose(1, 2, 0))
     back = forward.copy()
-    for _ in range(6):  # contracts while no feature moves more than its width
+    for _ in range(10):  # contracts while no feature moves more than its width
         at = (x - back[..., 0] / 2, y - back[..., 1] / 2)
         back = cv2.remap(forward, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return -back

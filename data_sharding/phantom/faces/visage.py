@@ -116,7 +116,7 @@ def sitting_of(seed: int, story: Story, k: int) -> Sitting:
     fate = _fate(float(rng.random()))
     yaw, pitch, roll = rng.normal((0, 4, 0), (5.5, 2.5, 3.5))
     if fate == "turned_face":
-        yaw = 50.0 if yaw > 0 else -50.0
+        yaw = 46.0 if yaw > 0 else -46.0
     else:
         yaw = np.clip(yaw, -13, 13)
     width = int(rng.integers(65, 84)) * 8

@@ -18,6 +18,8 @@ compute.workers is of one fold, on one node. About runs that are there:
 
     python -m training track sync RUN      # metrics to W&B: one run a stage
     python -m training pseudo show RUN     # proxy labels: show, sweep, replay, undo
+
+Face2Bone with its ablations and baselines, for one table: python -m training variants --help
 """
 
 from __future__ import annotations
@@ -37,7 +39,11 @@ from training.overrides import override
 from training.recipes import RECIPES, recipe
 
 #: First words that are no recipe, and where their commands are.
-VERBS = {"track": "training.tracking.verbs", "pseudo": "training.pseudo.verbs"}
+VERBS = {
+    "track": "training.tracking.verbs",
+    "pseudo": "training.pseudo.verbs",
+    "variants": "training.variants",
+}
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 

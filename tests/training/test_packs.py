@@ -46,7 +46,7 @@ def test_labels_of_other_classes_and_photographs_are_refused(tiny, tmp_path):
     with pytest.raises(ValueError, match="labelled not osteoporosis / osteoporosis by li2026/1"):
         prepare(tiny(f"paths.internal={made}"))
     repack(made, image_shape=(48, 48, 3))
-    with pytest.raises(ValueError, match="colour photographs"):
+    with pytest.raises(ValueError, match=r"photographs, and model\.channels=1"):
         prepare(tiny(f"paths.internal={made}"))
 
 

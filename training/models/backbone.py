@@ -32,7 +32,11 @@ def build(config: Model, load: bool = True, **other: Any) -> nn.Module:
         ValueError: unknown name; weights missing, not of the stated hash, or not to be had.
     """
     arguments: dict = {"in_chans": config.channels, "num_classes": config.classes}
-    arguments |= {"drop_path_rate": config.drop_path} | other
+    arguments |= other
+    if config.drop_path:  # VGG has none
+        arguments["drop_path_rate"] = config.drop_path
+    if config.name.startswith("vit_"):
+        arguments["dynamic_img_size"] = True  # pictures of any size that its patches divide
     if load and config.pretrained != "none":
         arguments["pretrained"] = True
     if load and config.pretrained not in ("none", "tag"):

@@ -62,7 +62,9 @@ def mean_maps(
 def shares(
     maps: NDArray[np.float64], regions: NDArray[np.uint8], names: tuple[str, ...]
 ) -> tuple[Share, ...]:
-    """Of what lies inside the face, the mean share of each region; the largest first.
+    """Of what lies inside the face, the mean share of each region, beside its share of the area.
+
+    First comes the region that has most for its size.
 
     Args:
         maps: of one concept, >= 0, [N, h, w].
@@ -79,4 +81,4 @@ def shares(
         area = (at == k).sum(axis=(1, 2)) / np.maximum((at > 0).sum(axis=(1, 2)), 1)
         share = float(held.mean()) if there.any() else 0.0
         found.append(Share(region=name, share=share, area=float(area.mean())))
-    return tuple(sorted(found, key=lambda s: -s.share))
+    return tuple(sorted(found, key=lambda s: -s.share / max(s.area, np.finfo(float).tiny)))

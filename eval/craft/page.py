@@ -88,7 +88,7 @@ def _panels(found: Found, of: OfClass) -> dict[str, dict[str, str]]:
 
 
 def _whole(concept: Concept) -> str:
-    """Where a concept lies, in words: the two largest shares."""
+    """Where a concept lies, in words: the two regions that have most for their size."""
     return ", ".join(
         f"{s.region} {100 * s.share:.0f}% (area {100 * s.area:.0f}%)" for s in concept.where[:2]
     )

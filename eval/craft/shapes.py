@@ -66,7 +66,7 @@ class Concept(Strict):
     - restarts, people, cosine: see `stability`.
     - purity: of its best crops, the share of all concepts' amounts that is its own.
     - ambiguous: why it was taken for that; () where it was not.
-    - where: regions, the largest share first; () without regions.
+    - where: regions, first what has most for its size; () without regions.
     - best: the crops that hold most, one a picture; () where faces may not be shown.
     - children: () where it was not taken apart.
     """

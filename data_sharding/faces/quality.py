@@ -122,7 +122,7 @@ def check_picture(
         raise Refused("face_exposure", f"flat: {high - low:.0f} levels of luma, from {FLAT:.0f}")
     sharp = sharpness(picture, labels)
     if sharp < SHARP:
-        raise Refused("blurred_face", f"sharpness {sharp:.2f}, at least {SHARP}")
+        raise Refused("blurred_face", f"sharpness {sharp:.3f}, at least {SHARP}")
     seen = bare(picture, labels, float(landmarks[list(BROWS), 1].min()))
     if seen < BARE:
         raise Refused("forehead_covered", f"{seen:.0%} of it like the cheeks, from {BARE:.0%}")

@@ -38,6 +38,7 @@ NAMES = (
     "seek",
     "shuffle",
     "grid",
+    "faces",
 )
 
 

@@ -98,6 +98,18 @@ def test_a_face_does_not_know_what_came_before_it():
     assert [digest(photos()[4]) for _ in range(3)] == [forwards[4]] * 3
 
 
+def test_threads_of_opencv_decide_no_byte():
+    before = cv2.getNumThreads()
+    try:
+        found = []
+        for threads in (1, 4):
+            cv2.setNumThreads(threads)
+            found.append([digest(p) for p in photos()[:2]])
+    finally:
+        cv2.setNumThreads(before)
+    assert found[0] == found[1]
+
+
 def test_another_process_makes_the_same_bytes_and_prints_nothing():
     code = (
         "from tests.data_sharding.faces.test_make_face import digest, photos\n"

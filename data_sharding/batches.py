@@ -19,14 +19,15 @@ any copy, there is `data.image(i)`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from data_sharding import order
-from data_sharding.fillers import Fillers, Here, Workers
+from data_sharding.fillers import PICTURES, Fillers, Here, Workers
 from data_sharding.order import Ids, Plan
 from data_sharding.reader import ShardDataset
 
@@ -43,6 +44,7 @@ class Batch:
     images: npt.NDArray[np.uint8 | np.uint16]  # [b, H, W] or [b, H, W, 3]; padding is black
     ids: Ids  # int64 [b, 2], (number of the dataset, its sample); padding is -1, -1
     real: npt.NDArray[np.bool_]  # [b], False where it is padding
+    extras: Mapping[str, npt.NDArray[Any]]  # of each asked for [b, ...]; padding is zeros
 
 
 class Batches:
@@ -64,6 +66,7 @@ class Batches:
         workers: int = 0,
         ahead: int = 2,
         copy: bool = False,
+        extras: Sequence[str] = (),
     ) -> None:
         """Start the workers; no shard is touched until the first batch is asked for.
 
@@ -77,6 +80,7 @@ class Batches:
             workers: processes that make batches; 0 makes them in this one, when they are taken.
             ahead: batches that each worker may have made before they are taken.
             copy: hand out copies.
+            extras: names of arrays beside the pictures that come with them; all datasets have them.
 
         Raises:
             ValueError: data, rows and plan do not fit together, or there is no such rank.
@@ -92,10 +96,12 @@ class Batches:
         b = len(order.deal(np.zeros((sum(plan.slots), 2), np.int64), rank, world))
         self._making = max(1, workers * ahead)  # batches at a time
         self._slots = self._making + KEEP - 1
-        shape = (self._slots, b, *self.data[0].manifest.image_shape)
-        dtype = self.data[0].manifest.image_dtype
+        layout = tuple(
+            (name, (self._slots, b, *shape), dtype)
+            for name, shape, dtype in _layout(self.data, extras)
+        )
         self._fillers: Fillers = (
-            Workers(self.data, shape, dtype, workers) if workers else Here(self.data, shape, dtype)
+            Workers(self.data, layout, workers) if workers else Here(self.data, layout)
         )
         self._taken = self._epochs = 0
 
@@ -143,8 +149,10 @@ class Batches:
             self._fillers.answer()
             slot, ids = asked.popleft()
             self._taken += 1
-            images = self._fillers.ring[slot]
-            yield Batch(images.copy() if self.copy else images, ids, ids[:, 0] >= 0)
+            found = {name: ring[slot] for name, ring in self._fillers.rings.items()}
+            if self.copy:
+                found = {name: array.copy() for name, array in found.items()}
+            yield Batch(found.pop(PICTURES), ids, ids[:, 0] >= 0, found)
 
     def _check_open(self) -> None:
         if self._fillers.closed:
@@ -164,6 +172,20 @@ class Batches:
             return np.empty((0, 2), np.int64)
         further, at = divmod(step + DOWNLOAD_AHEAD, self.steps_per_epoch)
         return self._ids(epoch + further, at)
+
+
+def _layout(
+    data: tuple[ShardDataset, ...], extras: Sequence[str]
+) -> list[tuple[str, tuple[int, ...], str]]:
+    """Name, shape and dtype of what a sample is made of; ValueError where a dataset has another."""
+    first = data[0].manifest
+    out: list[tuple[str, tuple[int, ...], str]] = [(PICTURES, first.image_shape, first.image_dtype)]
+    for name in dict.fromkeys(extras):
+        found = [e for d in data for e in d.manifest.extras if e.name == name]
+        if len(found) < len(data) or any(e != found[0] for e in found):
+            raise ValueError(f"extra {name!r}: not there, or not alike, in every dataset")
+        out.append((name, found[0].shape, found[0].dtype))
+    return out
 
 
 def _check(

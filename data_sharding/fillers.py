@@ -1,4 +1,4 @@
-"""Who copies pictures into the slots of a ring of batches: this process, or workers.
+"""Who copies samples into the slots of a ring of batches: this process, or workers.
 
 Slots are asked for in some order and answered in the same order; a worker that is asked for several
 begins the next one at once. The ring is memory shared by all, made once, and a worker answers with
@@ -32,13 +32,17 @@ from data_sharding.reader import ShardDataset
 PATIENCE_S = 5.0
 
 Data = Sequence[ShardDataset]
-Pictures = npt.NDArray[np.uint8 | np.uint16]
+#: Names of arrays with their shapes [slots, b, ...] and dtypes; the pictures' name is PICTURES.
+Layout = tuple[tuple[str, tuple[int, ...], str], ...]
+Rings = dict[str, npt.NDArray[Any]]
+PICTURES = ""
 
 
 class Fillers(Protocol):
-    """Those who fill the slots of `ring`, [slots, b, H, W] or [slots, b, H, W, 3]."""
+    """Those who fill the slots of `rings`: pictures, [slots, b, H, W] or [slots, b, H, W, 3], and
+    extras, [slots, b, ...]."""
 
-    ring: Pictures
+    rings: Rings
 
     @property
     def closed(self) -> bool:
@@ -46,7 +50,7 @@ class Fillers(Protocol):
         ...
 
     def ask(self, slot: int, ids: Ids, later: Ids) -> None:
-        """Have `slot` filled with the pictures `ids`, int64 [b, 2], (dataset, sample); -1 is black.
+        """Have `slot` filled with the samples `ids`, int64 [b, 2], (dataset, sample); -1 is black.
 
         `later`, int64 [n, 2], are pictures that will be needed: to be downloaded if need be.
         """
@@ -73,8 +77,9 @@ class Fillers(Protocol):
 class Here:
     """This process; a slot is filled when its answer is waited for."""
 
-    def __init__(self, data: Data, shape: tuple[int, ...], dtype: str) -> None:
-        self.data, self.ring, self.closed = data, np.zeros(shape, dtype), False
+    def __init__(self, data: Data, layout: Layout) -> None:
+        self.data, self.closed = data, False
+        self.rings: Rings = {name: np.zeros(shape, dtype) for name, shape, dtype in layout}
         self._due: deque[tuple[int, Ids, Ids]] = deque()
 
     def ask(self, slot: int, ids: Ids, later: Ids) -> None:
@@ -84,7 +89,7 @@ class Here:
     def answer(self) -> None:
         """See `Fillers`."""
         slot, ids, later = self._due.popleft()
-        fill(self.ring[slot], self.data, ids, later)
+        fill(self.rings, slot, self.data, ids, later)
 
     def drop(self) -> None:
         """See `Fillers`."""
@@ -105,17 +110,20 @@ class _Worker:
 class Workers:
     """Processes of this machine, which take turns. They end with this object or its process."""
 
-    def __init__(self, data: Data, shape: tuple[int, ...], dtype: str, workers: int) -> None:
+    def __init__(self, data: Data, layout: Layout, workers: int) -> None:
         context = multiprocessing.get_context("spawn")  # never fork: there may be threads
-        memory = context.RawArray(c_uint8, int(np.prod(shape)) * np.dtype(dtype).itemsize)
-        self.ring = _ring(memory, shape, dtype)
+        memory = [
+            context.RawArray(c_uint8, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+            for _, shape, dtype in layout
+        ]
+        self.rings = _rings(memory, layout)
         self._due: deque[_Worker] = deque()
         self._turn: deque[_Worker] = deque()
         self._end = weakref.finalize(self, _end, started := [])
         for n in range(workers):
             pipe, theirs = context.Pipe()
             name = f"loader worker {n} of {workers}"
-            given = (theirs, data, memory, shape, dtype)
+            given = (theirs, data, memory, layout)
             process = context.Process(target=_serve, args=given, name=name, daemon=True)
             process.start()
             theirs.close()  # so that the pipe ends when the worker does
@@ -183,8 +191,9 @@ class Workers:
         )
 
 
-def fill(into: Pictures, data: Data, ids: Ids, later: Ids) -> None:
-    """Copy the pictures `ids` [b, 2] to their places [b, ...]; begin to download those of `later`.
+def fill(rings: Rings, slot: int, data: Data, ids: Ids, later: Ids) -> None:
+    """Copy the samples `ids` [b, 2] to their places in the slot of each ring; begin to download
+    those of `later`.
 
     Raises:
         ValueError: a shard is not what was packed.
@@ -193,28 +202,34 @@ def fill(into: Pictures, data: Data, ids: Ids, later: Ids) -> None:
         for group, each in enumerate(data):
             for rows in (ids, later):
                 each.prefetch(rows[rows[:, 0] == group, 1])
-    for place, (group, row) in zip(into, ids.tolist(), strict=True):
-        if group < 0:
-            place.fill(0)
-        else:
-            place[...] = data[group].image(row)
+    for name, ring in rings.items():
+        for place, (group, row) in zip(ring[slot], ids.tolist(), strict=True):
+            if group < 0:
+                place.fill(0)
+            elif name == PICTURES:
+                place[...] = data[group].image(row)
+            else:
+                place[...] = data[group].extra(row, name)
 
 
-def _ring(memory: Any, shape: tuple[int, ...], dtype: str) -> Pictures:
-    return np.frombuffer(memory, dtype).reshape(shape)
+def _rings(memory: Sequence[Any], layout: Layout) -> Rings:
+    return {
+        name: np.frombuffer(each, dtype).reshape(shape)
+        for each, (name, shape, dtype) in zip(memory, layout, strict=True)
+    }
 
 
-def _serve(pipe: Connection, data: Data, memory: Any, shape: tuple[int, ...], dtype: str) -> None:
+def _serve(pipe: Connection, data: Data, memory: Sequence[Any], layout: Layout) -> None:
     """Fill slots until the other end of the pipe is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
-    ring = _ring(memory, shape, dtype)
+    rings = _rings(memory, layout)
     with suppress(EOFError, OSError):
         while True:
             message = np.frombuffer(pipe.recv_bytes(), np.int64).reshape(-1, 2)
             slot, b = message[0].tolist()
             answer = b""
             try:
-                fill(ring[slot], data, message[1 : b + 1], message[b + 1 :])
+                fill(rings, slot, data, message[1 : b + 1], message[b + 1 :])
             except Exception as e:
                 kind = "ValueError" if isinstance(e, ValueError) else type(e).__name__
                 answer = json.dumps([kind, str(e), traceback.format_exc()]).encode()

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import webdataset
 
+from data_sharding.batches import Batches
 from data_sharding.extras import Extra
+from data_sharding.order import Plan
 from data_sharding.reader import ShardDataset, verify
 from data_sharding.rearrange import merge, split
 from data_sharding.schema import Manifest, Sample, sha256_file
@@ -132,6 +134,39 @@ def test_they_go_with_their_samples_when_datasets_are_rearranged(few, tmp_path):
 def test_from_an_object_store(few, tmp_path):
     cache = Cache(tmp_path / "cache", 10**9)
     assert_all_there(ShardDataset(f"file://{few}", cache=cache))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_bring_those_that_are_asked_for(few, workers):
+    data = ShardDataset(few)
+    plan = Plan((20,), slots=(8,), seed=1, identity="x")
+    names = ("landmarks", "crop")
+    with Batches([data], plan, workers=workers, extras=names, copy=True) as batches:
+        served = list(batches.epoch(0))
+    assert sorted(row for b in served for row in b.ids[b.real, 1].tolist()) == list(range(20))
+    for batch in served:
+        assert tuple(batch.extras) == names
+        for n, ((_, row), real) in enumerate(zip(batch.ids.tolist(), batch.real, strict=True)):
+            for extra in (EXTRAS[1], EXTRAS[0]):
+                found = batch.extras[extra.name][n]
+                assert found.dtype == extra.dtype
+                want = beside(row, extra) if real else np.zeros(extra.shape)
+                assert np.array_equal(found, want)
+    assert not all(b.real.all() for b in served), "a padded one is among them"
+
+
+def test_batches_without_any_and_with_those_that_are_not_there(few, tmp_path):
+    data = ShardDataset(few)
+    plan = Plan((20,), slots=(8,), seed=1, identity="x")
+    with Batches([data], plan) as batches:
+        assert next(batches.epoch(0)).extras == {}
+    with pytest.raises(ValueError, match="extra 'hair': not there"):
+        Batches([data], plan, extras=("hair",))
+    wider = (EXTRAS[0].model_copy(update={"shape": (9,)}),)
+    other = ShardDataset(make_few(tmp_path / "other", 5, 5, SHAPE, "other", wider))
+    two = Plan((20, 5), slots=(4, 4), seed=1, identity="x")
+    with pytest.raises(ValueError, match="extra 'crop': not there, or not alike"):
+        Batches([data, other], two, extras=("crop",))
 
 
 def test_a_store_s_tar_without_them_is_not_taken(there, tmp_path):

@@ -92,7 +92,7 @@ def test_image_clinical_combined_and_ost_stand_side_by_side_on_every_cohort(
         assert [x.model for x in m.models] == list(MODELS)
         assert m.clinical == ("clinical", "combined", "OST")
         assert len(m.differences) == 6
-        block = results[results.index(f'colspan="11">{m.cohort}') :]
+        block = results[results.index(f'colspan="12">{m.cohort}') :]
         places = [block.index(f"<th>{model}</th>") for model in MODELS]
         assert places == sorted(places)
     assert {m.cohort for m in shown(metrics)} == set(COHORTS)

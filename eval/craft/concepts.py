@@ -101,12 +101,17 @@ def factorise(rows: NDArray[np.float64], rank: int, seed: int | None = None) -> 
     return Bank(concepts, amounts, 1 - lost, settled)
 
 
-def purity(amounts: NDArray[np.float64], best: NDArray[np.int64]) -> float:
-    """Of its best crops, the mean share that a concept has of all concepts' amounts.
+def purity(
+    amounts: NDArray[np.float64], concept: int, best: NDArray[np.int64]
+) -> tuple[float, bool]:
+    """Of a concept's best crops: its mean share of all concepts' amounts, and whether another
+    concept has a larger one.
 
     Args:
-        amounts: [n, r], the concept's own first.
-        best: crops.
+        amounts: U [n, r].
+        concept: which.
+        best: its best crops.
     """
-    own = amounts[best]
-    return float((own[:, 0] / own.sum(axis=1)).mean())
+    held = amounts[best]
+    shares = (held / held.sum(axis=1, keepdims=True)).mean(axis=0)
+    return float(shares[concept]), bool(shares.argmax() != concept)

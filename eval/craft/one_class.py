@@ -20,9 +20,8 @@ from eval.craft.subjects import Subjects
 from eval.estimate import Estimate
 from eval.intervals import bootstrap
 
-#: Concepts that others outweigh in their own best crops are ambiguous.
-PURE = 0.5
-UNSTABLE, IMPURE = "not stable", "not pure"
+#: Why a concept is ambiguous; outweighed is what has less than another in its own best crops.
+UNSTABLE, OUTWEIGHED = "not stable", "outweighed"
 
 
 @dataclass(frozen=True)
@@ -112,9 +111,9 @@ def _concepts(
     for rank, i in enumerate(order.tolist(), start=1):
         own, of = bank.amounts[:, i], f"{name} {rank}"
         best = shown[of] = one_each(own, seen.crops.picture, settings.best)
-        pure = purity(np.roll(bank.amounts, -i, axis=1), best)
+        pure, outweighed = purity(bank.amounts, i, best)
         stable = bool(seen.again.stable[i])
-        doubts = (UNSTABLE,) * (not stable) + (IMPURE,) * (pure < PURE)
+        doubts = (UNSTABLE,) * (not stable) + (OUTWEIGHED,) * outweighed
         parts: tuple[Child, ...] = ()
         if doubts and sum(bool(c.children) for c in made) < settings.recursed:
             parts, of_parts = _children(look, seen, i, of)

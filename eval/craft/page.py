@@ -16,7 +16,6 @@ from markupsafe import Markup
 from data_sharding.schema import canonical_json, write_atomic
 from eval.craft.drawing import crop_strip, map_picture
 from eval.craft.explain import Found
-from eval.craft.one_class import PURE
 from eval.craft.shapes import Concept, Craft, OfClass
 from eval.craft.sobol import LEAST
 from eval.craft.stability import NEAR, OFTEN
@@ -57,7 +56,6 @@ def section(found: Found | str) -> Markup:
             first=FIRST,
             least_kept=KEPT,
             least_points=LEAST,
-            pure=PURE,
             near=NEAR,
             often=OFTEN,
         )

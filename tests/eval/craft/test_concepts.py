@@ -116,7 +116,12 @@ def test_best_crops_are_of_different_pictures():
     pictures = np.array([0, 0, 1, 1, 2, 3])
     np.testing.assert_array_equal(one_each(amounts, pictures, 9), [0, 2, 4])
     np.testing.assert_array_equal(one_each(amounts, pictures, 2), [0, 2])
-    assert purity(np.array([[3.0, 1], [1, 1]]), np.array([0, 1])) == pytest.approx(0.625)
+
+
+def test_a_concept_may_be_outweighed_in_its_own_best_crops():
+    amounts = np.array([[3.0, 1, 0], [1, 1, 0], [0, 0, 9]])
+    assert purity(amounts, 0, np.array([0, 1])) == (pytest.approx(0.625), False)
+    assert purity(amounts, 1, np.array([0, 1])) == (pytest.approx(0.375), True)
 
 
 def test_activations_are_means_of_the_positive_part_and_what_is_lost_is_said():

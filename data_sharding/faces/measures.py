@@ -59,12 +59,14 @@ def _kept(grey: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) -> float
 
 def light(picture: Pixels, labels: Labels) -> Light:
     """The light on a face. `picture`: uint8 [S, S, 3], RGB; `labels`: uint8 [S, S], 0 outside."""
-    face = labels > 0
+    face = (labels > 0).view(np.uint8)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    below = np.cumsum(np.bincount(grey[face], minlength=256))  # pixels of at most this luma
+    counts = cv2.calcHist([grey], [0], face, [256], [0, 256]).ravel()
+    below = np.cumsum(counts, dtype=np.float64)  # pixels of at most this luma
     low, high = (float(np.searchsorted(below, share * below[-1])) for share in (0.05, 0.95))
-    white = np.asarray(cv2.inRange(picture, (250, 250, 250), (255, 255, 255)), bool)
-    return Light(low, high, float(np.count_nonzero(white & face) / max(below[-1], 1)))
+    white = cv2.inRange(picture, (250, 250, 250), (255, 255, 255))
+    burnt = cv2.countNonZero(cv2.bitwise_and(white, white, mask=face))
+    return Light(low, high, burnt / max(below[-1], 1.0))
 
 
 def bare(picture: Pixels, labels: Labels, brows: float) -> float:

@@ -35,6 +35,10 @@ def test_an_ellipse_is_fitted_to_itself(half, degrees):
         np.linalg.norm((points[list(FACE_OVAL)] - middle) @ unit, axis=1), 1, atol=1e-3
     )
     inside = mask(on_ellipse(256, 240, half, degrees), 512)
+    middle, unit = ellipse(on_ellipse(256, 240, half, degrees))
+    grid = np.moveaxis(np.mgrid[0:512, 0:512][::-1], 0, -1) + 0.5
+    slow = np.linalg.norm((grid - middle) @ unit, axis=-1) <= 1
+    assert (inside != slow).sum() <= 2  # but for what rounding decides
     assert inside.sum() == pytest.approx(np.pi * half[0] * half[1], rel=0.002)
     y, x = np.nonzero(inside)
     assert (x.mean() + 0.5, y.mean() + 0.5) == pytest.approx((256, 240), abs=0.05)

@@ -34,9 +34,7 @@ def pairs(face: Modality, cxr: Modality, mixed: bool) -> Pairs:
     Raises:
         ValueError: nobody is in both, or their labels are of different things.
     """
-    both = face.people.merge(
-        cxr.people, left_index=True, right_index=True, suffixes=("", "_cxr")
-    )
+    both = face.people.merge(cxr.people, left_index=True, right_index=True, suffixes=("", "_cxr"))
     if not len(both):
         keys = {m.key_id for m in (face, cxr)} - {""}
         why = (

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from eval.classes.rows import common_rows
-from eval.classes.sources import Source, Task
+from eval.classes.sources import Source, Task, split
 from eval.clinical.split import packed_rows
 from eval.frames import Frame
 from eval.fusion.shapes import Event
@@ -44,8 +44,6 @@ def task_of(named: str) -> Task:
     Raises:
         ValueError: it cannot be read, or foretells fractures.
     """
-    from eval.classes.sources import split
-
     run = Run.at(as_run(split(named)[0]))
     target = str(run.facts.get("target") or "")
     if target == "three classes" or target == "osteoporosis" or target == "low bone mass":

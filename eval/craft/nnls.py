@@ -14,6 +14,8 @@ from scipy.optimize import nnls
 
 #: Below this share of the largest, a concept is a mixture of the others.
 DEPENDENT = 1e-10
+#: Changes of the active set, for each concept, after which scipy would give up; it needs a few.
+SWAPS = 100
 
 
 def coefficients(rows: NDArray, bank: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -32,7 +34,9 @@ def coefficients(rows: NDArray, bank: NDArray[np.float64]) -> NDArray[np.float64
         raise ValueError("an activation or a concept is not finite: the weights are damaged")
     q, r = decomposed(bank)
     flat = rows.reshape(-1, rows.shape[-1]).astype(np.float64) @ q
-    found = np.array([nnls(r, row)[0] for row in flat]).reshape(len(flat), len(bank))
+    found = np.array([nnls(r, row, maxiter=SWAPS * len(bank))[0] for row in flat]).reshape(
+        len(flat), len(bank)
+    )
     return found.reshape(*rows.shape[:-1], len(bank))
 
 

@@ -3,14 +3,17 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import eval as eval_package
 from eval.craft import Settings, explain
 from eval.craft.page import section, write_json
 from eval.craft.shapes import Craft
+from tests.eval.browser import check_fits, needs_browser
 from tests.eval.craft.conftest import SETTINGS, answers, subjects
 from tests.eval.craft.planted import CELL, CLASSES, Small, planted
 
@@ -197,3 +200,14 @@ def test_everybody_is_drawn_once_before_anybody_twice():
     shuffled = np.random.default_rng(0).permutation(120)
     other = who.some(shuffled).drawn(0, 60, 0)
     assert {who.some(shuffled).keys[i] for i in other} == {who.keys[i] for i in drawn}
+
+
+@needs_browser
+def test_the_section_fits_a_phone(found, tmp_path):
+    css = (Path(eval_package.__file__).parent / "templates" / "report.css").read_text()
+    page = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        f'content="width=device-width"><style>{css}</style></head><body><main>'
+        f"{section(found)!s}</main></body></html>"
+    )
+    check_fits(page, tmp_path, tables=3)

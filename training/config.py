@@ -28,13 +28,13 @@ from pydantic import (
     model_validator,
 )
 
-from data_sharding.schema import canonical_json
+from data_sharding.schema import canonical_json, sha256_file
 from training.compute import Compute, Track
 from training.exclusions import refuse, refuse_beside
 from training.face import FACE2BONE, Face
 from training.grid import GRID, Grid
 from training.section import Section
-from training.stage import Fracture, Pseudo, Stage, Student
+from training.stage import CrossModal, Fracture, Pseudo, Stage, Student
 from training.target import TARGETS, Target
 
 
@@ -149,6 +149,23 @@ def weights_sha256(folder: Path) -> str:
         raise ValueError(f"{folder}: not a weights folder (run/student/weights is one): {e}") from e
 
 
+def predictions_of(run: Path) -> list[Path]:
+    """What a cross-validated run says of its own site's patients, by cohort.
+
+    Raises:
+        ValueError: it has no predictions of those that it learnt from: it is not cross-validated.
+    """
+    train = sorted(run.glob("cohorts/*-train/predictions.parquet"))
+    if len(train) != 1:
+        raise ValueError(
+            f"crossmodal.run={run}: no out-of-fold predictions; it must be the run of all folds "
+            "(python -m training RECIPE --folds 5)"
+        )
+    stem = train[0].parent.name.removesuffix("-train")
+    every = [train[0].parent.with_name(f"{stem}-{s}") / train[0].name for s in ("tune", "test")]
+    return train + [path for path in every if path.is_file()]
+
+
 #: Shards shuffled together where they are fetched over a network and nothing else is asked for.
 REMOTE_SPREAD = 16
 
@@ -205,6 +222,7 @@ class Config(Section):
     image: Stage | None = Field(
         default=None, description="one model is learnt from labels, and nobody teaches"
     )
+    crossmodal: CrossModal = CrossModal()
     fracture: Fracture | None = Field(
         default=None, description="a survival model is learnt, and nothing else"
     )
@@ -244,6 +262,8 @@ class Config(Section):
     def unused(self) -> set[str]:
         """Sections that have no say in this run."""
         unused = {"fracture", "image"} - {self.alone}
+        if not self.crossmodal.run:
+            unused.add("crossmodal")
         if self.alone:
             unused |= set(PIPELINE)
         if self.alone == "fracture":
@@ -284,6 +304,9 @@ class Config(Section):
         tree = self.decided()
         if "student" in tree:
             tree["student"]["teachers"] = [weights_sha256(p) for p in self.student.teachers]
+        if self.crossmodal.run:
+            files = predictions_of(self.crossmodal.run)
+            tree["crossmodal"]["run"] = [sha256_file(f) for f in files]
         what = {"config": tree, "manifests": dict(manifests)}
         what |= {"predicted": sorted(predicted)} if predicted else {}
         return hashlib.sha256(canonical_json(what).encode()).hexdigest()

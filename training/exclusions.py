@@ -35,6 +35,11 @@ def refuse(config: Config) -> None:
             "photographs are learnt by one image model: take a recipe that learns one (face2bone), "
             "or set model.channels=1 for X-rays"
         )
+    if config.crossmodal.run and (config.model.grid or not config.image):
+        raise ValueError(
+            "crossmodal.run teaches one image model without local heads: take such a recipe "
+            "(face2bone), or set crossmodal.run=null"
+        )
     if config.model.channels == 3 and config.input.per_image:
         raise ValueError("input.per_image is for X-rays: set input.per_image=false")
     if config.target == "osteoporosis" and not config.alone and config.pseudo.enabled:

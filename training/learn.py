@@ -123,6 +123,7 @@ def learn(
     seed: int,
     teacher: Path | None = None,
     aim: Aim | None = None,
+    taught: Teaching | None = None,
 ) -> None:
     """Train one model and write ``<name>/weights``; resumes from ``<name>/checkpoints``.
 
@@ -135,6 +136,7 @@ def learn(
         seed: of weights, order, augmentation and dropout.
         teacher: a weights folder, for a student.
         aim: what it is for; by default what the run's labels tell.
+        taught: by whom, where it is no `teacher` of this run.
     """
     aim = aim or aim_of(run)
     config, world, compute = run.config, run.world, run.config.compute
@@ -158,7 +160,7 @@ def learn(
         pixels=manifest.settings.get("pixels", ""),
         shape=manifest.image_shape,
     )
-    taught = Teaching(aim.task)
+    taught = taught or Teaching(aim.task)
     if teacher is not None:
         logits = config.paths.runs / "logits"
         taught = teaching(

@@ -18,6 +18,7 @@ from data_sharding.reader import ShardDataset, read_index
 from data_sharding.schema import Manifest
 from data_sharding.storage.store import open_place
 from training.config import Config, Model
+from training.crossmodal import check_crossmodal
 from training.face import Face
 from training.followup import check_followed
 from training.target import Target
@@ -64,6 +65,9 @@ def open_packs(config: Config) -> dict[str, Pack]:
     _check_leaks(packs)
     if config.data.folds > 1:
         _check_held_out(packs, config)
+    if config.crossmodal.run:
+        pack = next(p for p in packs.values() if p.manifest.role == "internal")
+        check_crossmodal(config, pack.manifest.name, pack.index)
     return packs
 
 

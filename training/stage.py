@@ -96,6 +96,21 @@ class Student(Stage):
         return tuple(p.absolute() for p in value)
 
 
+class CrossModal(Section):
+    """A run of another modality that teaches along, by patient (see `training.crossmodal`)."""
+
+    run: Path | None = Field(default=None, description="a cross-validated run, complete")
+    temperature: float = Field(default=1.0, gt=0, description="its probabilities are calibrated")
+    alpha: float = Field(
+        default=0.5, gt=0, le=1, description="share of the KL term, where it judged the patient"
+    )
+
+    @field_validator("run")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.absolute() if value else None
+
+
 class Pseudo(Section):
     """Class thresholds for proxy labels, on calibrated probabilities (OsPenScreen, Methods).
 

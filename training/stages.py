@@ -21,7 +21,7 @@ import torch
 
 from data_sharding.reader import ShardDataset
 from data_sharding.schema import CLASSES
-from training import pseudo
+from training import crossmodal, pseudo
 from training.config import Config, Stage
 from training.folder import note, read_facts
 from training.fracture import survival_model
@@ -33,7 +33,7 @@ from training.predictions import predictions
 from training.samples import learnt_from
 from training.stream import Group
 from training.teachers import Teachers
-from training.teaching import check_teachers
+from training.teaching import Teaching, check_teachers
 from training.tracking import say, summarise
 from training.validate import fit_temperature
 from training.world import World
@@ -76,7 +76,15 @@ def image_model(run: Run, stage: Stage, train: ShardDataset) -> None:
     task = GridSupervised(grid, steps, run.config.aim.names) if grid else None
     group = Group(train, np.arange(len(train)), labels(train), run.embedded(train))
     seed = 2 * run.config.seed
-    learn(run, "image", stage, [group], (stage.batch,), seed, aim=aim_of(run, task))
+    taught = None
+    if (cross := run.config.crossmodal).run:
+        said = crossmodal.taught(cross, run.config.target, train)
+        taught = Teaching(crossmodal.distil(cross, run.config.aim.names), said=[said])
+        if run.world.main:
+            n = int(np.isfinite(said).all((1, 2)).sum())
+            say(f"{cross.run.name} teaches along: it judged the patients of {n} of {len(said)}")
+    aim = aim_of(run, task)
+    learn(run, "image", stage, [group], (stage.batch,), seed, aim=aim, taught=taught)
 
 
 def teacher_and_student(this: Run, train: ShardDataset) -> None:

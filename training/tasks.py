@@ -37,8 +37,9 @@ class Distil:
     """(1 - a) CE(label, student) + a T^2 KL(teacher || student) (Hinton et al. 2015; OsPenScreen).
 
     The teachers see the weak view, the student the strong one. What they say comes with the batch,
-    or is asked of `teachers` at each step. With `features` that times the distance of the student's
-    pooled last feature map to its teachers' (their mean) is added; `prepare` then comes first.
+    or is asked of `teachers` at each step; where it is NaN they are silent, and the label is all.
+    With `features` that times the distance of the student's pooled last feature map to its
+    teachers' (their mean) is added; `prepare` then comes first.
     """
 
     temperature: float
@@ -64,15 +65,17 @@ class Distil:
 
     def loss(self, model: nn.Module, batch: Batch) -> Losses:
         """`loss`, `ce`, `kl`, and `features` where they are matched; `ce` and `kl` by class."""
-        student_BC = model(batch.image)
+        student_BC = model(*batch.inputs)
         if self.teachers:
             teacher_BC = self.teachers.answer(batch.weak)
         else:
             assert batch.teacher is not None, "a stream for distillation carries logits"
             teacher_BC = batch.teacher
         ce_B = cross_entropy(student_BC, batch.label)
-        kl_B = distillation_kl(student_BC, teacher_BC, self.temperature)
-        loss_B = (1 - self.alpha) * ce_B + self.alpha * kl_B
+        silent_B = teacher_BC.isnan().any(1)
+        kl_B = distillation_kl(student_BC, teacher_BC.nan_to_num(), self.temperature)
+        loss_B = torch.where(silent_B, ce_B, (1 - self.alpha) * ce_B + self.alpha * kl_B)
+        kl_B = kl_B.masked_fill(silent_B, 0)
         values = {"ce": ce_B, "kl": kl_B}
         if not self.features:
             return _sums(loss_B, values, batch, self.names)

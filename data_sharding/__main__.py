@@ -60,6 +60,9 @@ def pack(
     against: Annotated[
         list[str] | None, typer.Option(help="A dataset to be used with this; refuse leaks.")
     ] = None,
+    splits_of: Annotated[
+        str, typer.Option(help="A dataset of the same people, whose split they keep.")
+    ] = "",
     allow_leaks: Annotated[
         bool, typer.Option("--allow-leaks", help="Record leaks; the report shows them in red.")
     ] = False,
@@ -107,6 +110,7 @@ def pack(
         label_policy=policy,
         screen=screen,
         against=against or (),
+        splits_of=splits_of or None,
         allow_leaks=allow_leaks,
         shard_samples=shard_samples,
         workers=workers or None,

@@ -12,7 +12,7 @@ where it was and comes to the same bytes. Scripts that call `pack` need the usua
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +30,7 @@ from data_sharding.packing.shards import write_index
 from data_sharding.pictures.cxr import DTYPES
 from data_sharding.pictures.work import EXTRAS, PHOTOS
 from data_sharding.private import Pseudonyms, load_key, only_one, private_folder, write_private
+from data_sharding.reader import ShardDataset
 from data_sharding.schema import REASONS, Manifest, Role, Split, sha256_file, write_atomic
 from data_sharding.sources import fractures
 from data_sharding.sources.faces import may_show_faces
@@ -64,6 +65,7 @@ def pack(
     label_policy: str = "",
     screen: bool = True,
     against: Sequence[Path | str] = (),
+    splits_of: Path | str | None = None,
     allow_leaks: bool = False,
     shard_samples: int = 256,
     workers: int | None = None,
@@ -94,6 +96,8 @@ def pack(
         label_policy: see `policies`; by default ospenscreen/1, for faces face2bone/1.
         screen: refuse pictures whose content is not a frontal chest (`screen.check`).
         against: datasets this one will be used with; no picture or patient may be on two sides.
+        splits_of: a dataset of other pictures of the same people, packed with the same key and
+            name: who is in it keeps the split, so that models of both are judged on the same.
         allow_leaks: record leaks in the manifest instead of stopping.
         shard_samples: samples in one tar.
         workers: processes; by default one for each core. 1 is this process.
@@ -154,6 +158,11 @@ def pack(
         settings |= {"every_photograph": True, "show_faces": may_show_faces(site)}
     private = private_folder(out)
     pseudonym = Pseudonyms(load_key(private, key_file), name)
+    known: dict[str, Split] = {}
+    if splits_of is not None:
+        if role != "internal":
+            raise ValueError(f"--splits-of: nobody is split where the role is {role}")
+        known, settings["splits_of"] = _splits_of(splits_of, pseudonym.key_id, name)
     inputs = {
         **{"settings": settings, "name": name, "role": role, "key_id": pseudonym.key_id},
         **{"policy": judge.name if paired else PUBLIC_POLICY, "files": listing(site)},
@@ -180,7 +189,10 @@ def pack(
             if not gathered.works:
                 raise NothingUsable(_nothing(site, ledger))
             begin(out, folder)
-            splits = _splits(gathered.works, pseudonym, seed, role)
+            splits = _splits(gathered.works, pseudonym, seed, role, known)
+            if splits_of is not None:
+                same = sum(pseudonym("patient", patient) in known for patient in splits)
+                ledger.notes.append(f"{same} of {len(splits)} patients keep the split they have")
             written = write_samples(out, folder, gathered.works, splits, how, pseudonym, crew, echo)
             account(written, gathered, rules, ledger)
             if not written.shards:
@@ -225,7 +237,22 @@ def _crew(workers: int | None, on_ray: bool) -> Crew:
     return local(workers)
 
 
-def _splits(works: list[Work], pseudonym: Pseudonyms, seed: int, role: Role) -> dict[str, Split]:
+def _splits_of(place: Path | str, key_id: str, name: str) -> tuple[dict[str, Split], str]:
+    """The split of every patient of a dataset, by pseudonym, and its hash."""
+    data = ShardDataset(place)
+    manifest, sources = data.manifest, set(data.index["source"])
+    if manifest.key_id != key_id or sources != {name} or manifest.role != "internal":
+        raise ValueError(
+            f"--splits-of {place}: its patients have other pseudonyms. It must be internal and "
+            f"packed with the same --key-file and --name {', '.join(sorted(sources))}"
+        )
+    rows = zip(data.index["patient"], data.index["split"], strict=True)
+    return dict(rows), manifest.hash
+
+
+def _splits(
+    works: list[Work], pseudonym: Pseudonyms, seed: int, role: Role, kept: Mapping[str, Split]
+) -> dict[str, Split]:
     """Patient -> split. The order of `works` has no say in it."""
     strata: dict[str, tuple[str, str, str]] = {}
     hidden = {work.patient: pseudonym("patient", work.patient) for work in works}
@@ -234,7 +261,7 @@ def _splits(works: list[Work], pseudonym: Pseudonyms, seed: int, role: Role) -> 
         first = work.candidates[0]
         label = first.verdict.label if first.verdict else None
         strata.setdefault(hidden[work.patient], stratum(label, first.sex or None, first.age))
-    of_hidden = assign(strata, seed, role)
+    of_hidden = assign(strata, seed, role, kept=kept)
     return {patient: of_hidden[name] for patient, name in hidden.items()}
 
 

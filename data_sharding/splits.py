@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
+from types import MappingProxyType
 
 from data_sharding.schema import Role, Split
 
@@ -27,8 +28,9 @@ def assign(
     seed: int,
     role: Role = "internal",
     fractions: Mapping[Split, float] = FRACTIONS,
+    kept: Mapping[str, Split] = MappingProxyType({}),
 ) -> dict[str, Split]:
-    """Patient pseudonym -> split.
+    """Patient pseudonym -> split; `kept` says it for some of them, who come first.
 
     An external cohort is all "external", a public one all "public". Within each stratum patients
     are put in hashed order and the strata laid end to end; position k of n then takes the split
@@ -45,10 +47,11 @@ def assign(
     out: dict[str, Split] = {}
     for group in sorted(of_stratum, key=str):
         here = dict.fromkeys(names, 0)
-        for n, patient in enumerate(sorted(of_stratum[group], key=lambda p: rank_hash(seed, p)), 1):
+        ranked = sorted(of_stratum[group], key=lambda p: (p not in kept, rank_hash(seed, p)))
+        for n, patient in enumerate(ranked, 1):
             total = len(out) + 1
             # behind in its own stratum first; what is behind over all patients breaks near ties
-            chosen = max(
+            chosen = kept.get(patient) or max(
                 names,
                 key=lambda s: (
                     round(fractions[s] * n - here[s] + fractions[s] * total - overall[s], 9),

@@ -91,7 +91,9 @@ def factorise(rows: NDArray[np.float64], rank: int, seed: int | None = None) -> 
     nmf = NMF(components, init=init, random_state=seed or 0, max_iter=SWEEPS, tol=TOLERANCE)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", ConvergenceWarning)
-        amounts = nmf.fit_transform(rows)
+        # Where it stops depends on the numbers' size, which means nothing: a power of two, exact.
+        size = 2.0 ** np.ceil(np.log2(rows.max()))
+        amounts = nmf.fit_transform(rows / size) * size
     length = np.linalg.norm(nmf.components_, axis=1)
     alive = (length > 0) & (amounts > 0).any(axis=0)
     concepts = nmf.components_[alive] / length[alive, None]

@@ -33,6 +33,8 @@ def test_planted_parts_are_found_and_so_is_how_much_of_each():
     left = ((rows - bank.amounts @ bank.concepts) ** 2).sum() / (rows**2).sum()
     assert bank.explained == pytest.approx(1 - left)
     assert bank.explained > 0.999
+    for size in (2.0**-40, 2.0**40):
+        np.testing.assert_array_equal(factorise(rows * size, 4).concepts, bank.concepts)
 
 
 def test_no_more_concepts_than_there_are_crops_or_things():

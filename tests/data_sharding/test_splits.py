@@ -41,3 +41,15 @@ def test_folds():
     assert min(counts.values()) > 330
     with pytest.raises(ValueError, match="folds"):
         fold("p", 1)
+
+
+def test_those_whose_split_is_known_keep_it_and_the_rest_fill_up():
+    strata = {f"p{n}": n % 2 for n in range(200)}
+    kept = {f"p{n}": "test" for n in range(30)} | {"elsewhere": "tune"}
+    out = assign(strata, seed=3, kept=kept)
+    assert out.keys() == strata.keys()
+    assert all(out[p] == "test" for p in kept if p in strata)
+    counts = [sum(split == s for split in out.values()) for s in ("train", "tune", "test")]
+    assert counts == [140, 20, 40]
+    assert assign(dict(reversed(strata.items())), seed=3, kept=kept) == out
+    assert assign(strata, seed=3, kept={}) == assign(strata, seed=3)

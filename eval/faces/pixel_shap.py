@@ -7,7 +7,7 @@
 gradient times the distance from a reference, at random places between the two. It was chosen over
 `shap.PartitionExplainer` by trying both on painted faces of which one region carries the class: 64
 gradients correlated 0.994 with the exact values of the regions, 500 evaluations for each of two
-references 0.970 in several times the time, and its unit is the pixel, not a rectangle of a fixed grid.
+references 0.970 in several times the time; and its unit is the pixel, not a rectangle of a grid.
 Its sum is not exact; how far it is from f(x) minus the mean of f over the references is measured
 and told. `region_shap` is exact.
 

@@ -19,7 +19,7 @@ def mediapipe_mesh(rgb: np.ndarray) -> np.ndarray:
 
     height, width = rgb.shape[:2]
     with FaceMesh(static_image_mode=True, max_num_faces=1) as found:
-        faces = found.process(rgb).multi_face_landmarks
+        faces = getattr(found.process(rgb), "multi_face_landmarks")  # noqa: B009  (made at run time)
     assert faces is not None
     return np.array([(p.x * width, p.y * height, p.z * width) for p in faces[0].landmark])
 

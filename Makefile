@@ -1,6 +1,7 @@
 # make demo   set up everything and run the main job end to end on the phantom world
 # make test   set up everything and run the tests       make lint   ruff and the type checker
 # make demo-li2026, make demo-classes: Li et al.'s system, and three classes in two stages or in one
+# make demo-faces: Face2Bone, from photographs; make demo-variants: its ablations and baselines
 # make bench  side-by-side benchmarks                   make bench-method  5-seed comparison of methods
 SHELL := /bin/bash
 PYTHON ?= python3.11
@@ -14,7 +15,7 @@ fresh := $(if $(FRESH),--fresh)
 public := $(notdir $(abspath $(PUBLIC)))
 key := --key-file $(DEMO)/world/pseudonym.key
 
-.PHONY: setup demo demo-li2026 demo-classes test lint bench bench-method lock
+.PHONY: setup demo demo-li2026 demo-classes demo-faces demo-variants test lint bench bench-method lock
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -83,6 +84,21 @@ demo-classes: setup
 	$(PY) -m training three_classes:smoke model.ordinal=true paths.runs=$(CL)/ordinal $(fresh)
 	$(PY) -m eval classes --first $(CL)/first/latest --second $(CL)/second/latest \
 	  --unified $(CL)/softmax/latest --unified $(CL)/ordinal/latest --out $(CL)/compared
+
+# Face2Bone in small: photographs, faces, three classes, and what of a face speaks for the answer.
+FA := $(DEMO)/faces
+demo-faces: export OSTEORAY_HOME := $(abspath $(FA))
+demo-faces: setup
+	$(PY) -m data_sharding phantom $(FA)/world --faces 500 --internal 0 --external 0 --public 0 --osteoporosis 0.33 $(fresh)
+	$(PY) -m data_sharding pack $(FA)/world/faces $(FA)/shards/faces --key-file $(FA)/world/pseudonym.key $(fresh)
+	$(PY) -m training face2bone:smoke $(fresh)
+	$(PY) -m eval report $(FA)/runs/latest --ceiling $(FA)/world/world.json
+	$(PY) -m eval faces $(FA)/runs/latest --show-faces --each 12 --people 2
+
+# Its ablations and baselines in one table, on pictures of 64 pixels.
+demo-variants: export OSTEORAY_HOME := $(abspath $(FA))
+demo-variants: setup
+	$(PY) -m training variants face2bone:smoke input.size=64 image.epochs=10 $(fresh)
 
 test: setup
 	$(PY) -m pytest

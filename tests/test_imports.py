@@ -17,6 +17,7 @@ MAY = {
     "data_sharding": {"data_sharding"},
     "training": {"training", "data_sharding"},
     "eval": {"eval", "data_sharding.schema", "data_sharding.compiled"},
+    "eval/faces/seen.py": {"eval", "data_sharding", "training"},
     "eval/pictures/evidence.py": {"eval", "training"},
     "eval/pictures/explain.py": {"eval", "data_sharding"},
     "eval/pictures/eyes.py": {"eval", "data_sharding", "training"},

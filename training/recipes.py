@@ -302,7 +302,7 @@ def face2bone_smoke() -> Config:
         input=Input(size=96, mean=RGB_MEAN, std=RGB_STD),
         target="three classes",
         image=Stage(
-            epochs=12,
+            epochs=30,
             batch=32,
             optimizer="adam",
             lr=3e-3,

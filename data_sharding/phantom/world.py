@@ -31,6 +31,7 @@ import cv2
 import numpy as np
 
 from data_sharding.phantom.ceiling import site_ceilings
+from data_sharding.phantom.faces.outlook import site_ceiling
 from data_sharding.phantom.faces.study import FACE_TRUTH, FOLDER, make_faces
 from data_sharding.phantom.fractures import FRACTURE_COLUMNS, fracture_rows
 from data_sharding.phantom.hospital import (
@@ -163,6 +164,7 @@ def make_world(
         world["faces"] = make_faces(
             *(out, asked, workers), lambda done: tell_of(len(jobs) + done, total)
         )
+        world["ceilings"][FOLDER] = site_ceiling(world["faces"])
     write_atomic(out / "world.json", json.dumps(world, indent=1) + "\n")
     return world
 

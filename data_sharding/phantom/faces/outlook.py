@@ -7,6 +7,7 @@ no model of photographs does better in the long run. Pose, light and camera only
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -79,6 +80,13 @@ def outlook(site: Site, law: Law, seed: int, stories: list[Story]) -> dict[str, 
         "regions_alone": regions,
         "patients_at_hand": _at_hand(said, stories, law, seed),
     }
+
+
+def site_ceiling(outlook: Mapping[str, Any]) -> dict[str, Any]:
+    """What `outlook` found, as a site's ceilings are kept: of the face alone, and of no picture."""
+    best, alone = (outlook["ceilings"][of] for of in ("face", "clinical"))
+    population = {"ceiling": best["normal_or_not"], "clinical": alone["normal_or_not"]}
+    return {"tasks": {"three classes": {"population": population}}}
 
 
 def categories(lowest: Array) -> NDArray[np.int64]:

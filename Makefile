@@ -98,7 +98,7 @@ demo-faces: setup
 # Its ablations and baselines in one table, on pictures of 64 pixels.
 demo-variants: export OSTEORAY_HOME := $(abspath $(FA))
 demo-variants: setup
-	$(PY) -m training variants face2bone:smoke input.size=64 image.epochs=10 $(fresh)
+	$(PY) -m training variants face2bone:smoke input.size=64 image.epochs=10 paths.runs=$(FA)/variants $(fresh)
 
 test: setup
 	$(PY) -m pytest

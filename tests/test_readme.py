@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from data_sharding.sources.paired import CLINICAL_COLUMNS, DXA_COLUMNS
+from training.__main__ import VERBS
 from training.overrides import override
 from training.recipes import RECIPES, recipe
 
@@ -61,12 +62,14 @@ def test_every_command_and_option_is_there(line):
     words = shlex.split(line[line.index("python -m") :])[2:]
     module, rest = words[0], words[1:]
     assert (ROOT / module / "__main__.py").exists()
+    verb = module == "training" and rest[0] in VERBS
     if module == "training":
+        rest = rest[verb:]
         folds = {i + 1 for i, w in enumerate(rest) if w == "--folds"}
         given = [w for i, w in enumerate(rest) if not w.startswith("-") and i not in folds]
         if given:
             override(recipe(given[0]), given[1:])
-        shown = help_of(module)
+        shown = help_of(module, words[1]) if verb else help_of(module)
     else:
         shown = help_of(module, rest[0])
     for option in (w for w in rest if w.startswith("--")):

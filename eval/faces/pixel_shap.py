@@ -79,11 +79,8 @@ def pixel_shap(
         samples: gradients to take, the same number against each reference (rounded up); more are
             closer to additive.
         seed: same seed, same values; numpy's global state is given back as it was.
-
-    Raises:
-        ImportError: `shap` is not installed.
     """
-    import shap  # pyright: ignore[reportMissingImports]
+    import shap
 
     network = _OneScore(model, of, odds).eval()
     # shap draws a reference for each gradient; one after the other they count alike by construction
@@ -93,7 +90,7 @@ def pixel_shap(
     try:
         for m in range(len(references)):
             other = references[m : m + 1].detach()
-            explainer = shap.GradientExplainer(network, other, batch_size=BATCH)
+            explainer = shap.GradientExplainer(network, other, batch_size=BATCH)  # pyright: ignore[reportArgumentType] a tensor is what it takes
             phi = explainer.shap_values(picture.detach()[None], nsamples=share, rseed=seed + m)
             total += np.asarray(phi, np.float64).reshape(picture.shape)  # of [1, C, H, W, 1]
     finally:

@@ -59,7 +59,9 @@ def log_odds(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     Unlike a class's logit it is fixed by the probabilities: adding a number to all logits changes
     no answer, and no log odds.
     """
-    others = [logsumexp(np.delete(logits, k, axis=1), axis=1) for k in range(logits.shape[1])]
+    others = [
+        np.asarray(logsumexp(np.delete(logits, k, axis=1), axis=1)) for k in range(logits.shape[1])
+    ]
     return logits - np.stack(others, axis=1)
 
 

@@ -152,10 +152,7 @@ def _pixels(
     for i, truth in enumerate(seen.rows["truth"]):
         picture, others, regions = _inputs(seen, i, settings)
         classes = [int(truth), len(seen.classes) - 1]
-        try:
-            phis = _of_classes(network(i), picture, others, classes, settings)
-        except ImportError:
-            return None, "the library shap is not installed here"
+        phis = _of_classes(network(i), picture, others, classes, settings)
         parts = [by_region(phi, regions) for phi in phis]
         total.append([p.total for p in parts])
         per_pixel.append([p.per_pixel for p in parts])

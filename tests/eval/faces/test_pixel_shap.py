@@ -26,7 +26,6 @@ def test_sums_and_means_are_those_of_a_loop_over_pixels():
 
 
 def test_a_linear_model_has_a_closed_form():
-    pytest.importorskip("shap", reason="the library shap is not installed")
     g = torch.Generator().manual_seed(1)
     w = torch.randn(3, 3, 32, 32, generator=g)
     x, *others = torch.randn(4, 3, 32, 32, generator=g)
@@ -43,7 +42,6 @@ def test_a_linear_model_has_a_closed_form():
 
 @pytest.fixture(scope="module")
 def learnt():
-    pytest.importorskip("shap", reason="the library shap is not installed")
     seen, _, labels = painted(500, 4, seed=1)
     return learn(seen, labels), seen, painted(6, 4, seed=2)
 

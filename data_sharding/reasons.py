@@ -39,7 +39,7 @@ REASONS = {
     "small_face": "the face is too small",
     "cut_face": "the face is cut off by the photograph's edge",
     "blurred_face": "the face is blurred",
-    "turned_face": "the face is turned away",
+    "turned_face": "the face is turned away, or upside down",
     "eyes_closed": "eyes closed",
     "forehead_covered": "the forehead is covered",
     "face_exposure": "the face is too dark or too bright",

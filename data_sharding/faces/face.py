@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_sharding.faces.eyes import openness
-from data_sharding.faces.finder import find
+from data_sharding.faces.finder import find, score_upside_down
 from data_sharding.faces.mesh import mesh
 from data_sharding.faces.oval import FILL, frame_of, mask
 from data_sharding.faces.pose import Pose, pose_of
@@ -93,4 +93,7 @@ def _the_one(photo: Levels) -> Floats:
     others = [box for box in near if mesh(photo, box) is not None]
     if others:
         raise Refused("several_faces", f"{1 + len(others)} of about the same size")
+    if (turned := score_upside_down(photo)) > boxes[0].score:
+        scores = f"the detector's score {boxes[0].score:.2f}, turned by 180 degrees {turned:.2f}"
+        raise Refused("turned_face", f"upside down: {scores}")
     return points

@@ -55,18 +55,41 @@ class Box:
 
 def find(photo: Levels) -> list[Box]:
     """All faces of a photograph, largest first."""
+    rgb = _reduced(photo)
+    found = _twice(rgb)
+    grow = (photo.width / rgb.shape[1], photo.height / rgb.shape[0])
+    boxes = [_scaled(box, *grow) for box in found]
+    return sorted(boxes, key=lambda b: (-b.side, b.x, b.y))
+
+
+def score_upside_down(photo: Levels) -> float:
+    """The best score of a face in the photograph turned by 180 degrees; 0 where there is none.
+
+    The detector finds faces that are upside down too, and the mesh fits them; but it likes them
+    less. Of 112 phantom faces 38 passed all rules upside down: each of these scored .05 to .3 less
+    than upright, one of the 112 upright .045 less than upside down.
+    """
+    turned = np.ascontiguousarray(_reduced(photo)[::-1, ::-1])
+    return max((box.score for box in _twice(turned)), default=0.0)
+
+
+def _reduced(photo: Levels) -> npt.NDArray[np.uint8]:
+    """About as small as the model sees it."""
     scale = SIDE / max(photo.height, photo.width)
     rgb, _ = photo.for_scale(scale)
     if scale < 1:
         columns, rows = (max(1, round(n * scale)) for n in (photo.width, photo.height))
         rgb = area(rgb, columns, rows)
+    return rgb
+
+
+def _twice(rgb: npt.NDArray[np.uint8]) -> list[Box]:
+    """Boxes of a small picture; where there are none, as from twice as far away."""
     found = _look(rgb)
     if not found:
         y, x = (n // 2 for n in rgb.shape[:2])
         found = _look(np.pad(rgb, ((y, y), (x, x), (0, 0))), x, y)
-    grow = (photo.width / rgb.shape[1], photo.height / rgb.shape[0])
-    boxes = [_scaled(box, *grow) for box in found]
-    return sorted(boxes, key=lambda b: (-b.side, b.x, b.y))
+    return found
 
 
 def _look(rgb: npt.NDArray[np.uint8], left: int = 0, top: int = 0) -> list[Box]:

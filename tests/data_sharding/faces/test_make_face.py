@@ -180,3 +180,19 @@ def test_somebody_far_behind_is_no_second_face():
     assert (
         np.abs(make_face(photo).landmarks - make_face(zoomed(hopper(), 2.4)).landmarks).max() < 20
     )
+
+
+@pytest.mark.parametrize("person", [astronaut, hopper])
+def test_nobody_upside_down_is_a_face(person):
+    """EXIF lost on the way is the usual reason; the detector and the mesh take them for upright."""
+    rgb = person()
+    height, width = rgb.shape[:2]
+    upright = 0
+    for turn in (-20, -10, 0, 10, 20):
+        for zoom in (0.7, 0.85, 1.0):
+            matrix = cv2.getRotationMatrix2D((width / 2, height / 2), turn, zoom)
+            photo = np.asarray(cv2.warpAffine(rgb, matrix, (width, height)), np.uint8)
+            with pytest.raises(Refused):
+                make_face(np.ascontiguousarray(photo[::-1, ::-1]))
+            upright += not digest(photo).startswith(("turned_face", "no_face"))
+    assert upright == 15

@@ -76,15 +76,26 @@ def image_model(run: Run, stage: Stage, train: ShardDataset) -> None:
     task = GridSupervised(grid, steps, run.config.aim.names) if grid else None
     group = Group(train, np.arange(len(train)), labels(train), run.embedded(train))
     seed = 2 * run.config.seed
-    taught = None
-    if (cross := run.config.crossmodal).run:
-        said = crossmodal.taught(cross, run.config.target, train)
-        taught = Teaching(crossmodal.distil(cross, run.config.aim.names), said=[said])
-        if run.world.main:
-            n = int(np.isfinite(said).all((1, 2)).sum())
-            say(f"{cross.run.name} teaches along: it judged the patients of {n} of {len(said)}")
-    aim = aim_of(run, task)
-    learn(run, "image", stage, [group], (stage.batch,), seed, aim=aim, taught=taught)
+    face = run.config.model.face
+    if face and face.ssam != "none" and not face.embedded and run.world.main:
+        say("no face branch (model.face.facenet=none): one learnt key serves every face")
+    learn(
+        *(run, "image", stage, [group], (stage.batch,), seed),
+        aim=aim_of(run, task),
+        taught=_taught_along(run, train),
+    )
+
+
+def _taught_along(run: Run, train: ShardDataset) -> Teaching | None:
+    """By a run of another modality, where there is one."""
+    cross = run.config.crossmodal
+    if not cross.run:
+        return None
+    said = crossmodal.taught(cross, run.config.target, train)
+    if run.world.main:
+        n = int(np.isfinite(said).all((1, 2)).sum())
+        say(f"{cross.run.name} teaches along: it judged the patients of {n} of {len(said)}")
+    return Teaching(crossmodal.distil(cross, run.config.aim.names), said=[said])
 
 
 def teacher_and_student(this: Run, train: ShardDataset) -> None:

@@ -70,7 +70,9 @@ def one_model(trial: BaseTrial, config: Config, fixed: Collection[str]) -> Value
 
 SPACES: dict[str, Space] = {
     "ospenscreen": ospenscreen,
-    **dict.fromkeys(("li2026", "osteoporosis", "three_classes", "fracture"), one_model),
+    **dict.fromkeys(
+        ("li2026", "osteoporosis", "three_classes", "face2bone", "fracture"), one_model
+    ),
 }
 
 

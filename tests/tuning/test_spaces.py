@@ -65,4 +65,4 @@ def test_settings_without_effect_are_not_drawn():
 
 def test_a_recipe_without_a_space_is_refused():
     with pytest.raises(ValueError, match="write another in tuning/spaces"):
-        space_of("face2bone:smoke")
+        space_of("nobodys:smoke")

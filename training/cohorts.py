@@ -11,6 +11,8 @@ from training.config import Config
 
 #: Of the train split, what this fold's model has not learnt from.
 HELD_OUT = "heldout"
+#: The cohort of a cross-validation's out-of-fold rows is called so, after the dataset.
+TRAIN = "-train"
 
 
 @dataclass(frozen=True)

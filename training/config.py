@@ -94,7 +94,6 @@ class Model(Section):
     grid: Grid | None = Field(
         default=None, description=f"sizes of {GRID}; of no other model (default: the paper's)"
     )
-
     face: Face | None = Field(
         default=None, description=f"sizes of {FACE2BONE}; of no other model (default: the paper's)"
     )

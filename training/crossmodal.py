@@ -20,14 +20,10 @@ import numpy as np
 import pandas as pd
 
 from data_sharding.reader import ShardDataset
+from training.cohorts import TRAIN
 from training.config import Config, CrossModal, predictions_of
-from training.target import TARGETS
+from training.target import CLASS_COLUMNS, TARGETS
 from training.tasks import Distil
-
-#: How the cohort of those is called that the folds learnt from.
-TRAIN = "-train"
-#: Of three classes, the columns of predictions.
-COLUMNS = ("p_normal", "p_low_bone_mass", "p_osteoporosis")
 
 
 def check_crossmodal(config: Config, name: str, index: pd.DataFrame) -> None:
@@ -80,8 +76,8 @@ def distil(cross: CrossModal, names: tuple[str, ...]) -> Distil:
 
 def _probabilities(said: pd.DataFrame, classes: int) -> np.ndarray:
     """float64 [N, C]."""
-    if classes == len(COLUMNS):
-        return said[list(COLUMNS)].to_numpy(np.float64)
+    if classes == len(CLASS_COLUMNS):
+        return said[list(CLASS_COLUMNS)].to_numpy(np.float64)
     p = said["probability"].to_numpy(np.float64)
     return np.stack([1 - p, p], axis=1)
 

@@ -40,6 +40,11 @@ def refuse(config: Config) -> None:
             "crossmodal.run teaches one image model without local heads: take such a recipe "
             "(face2bone), or set crossmodal.run=null"
         )
+    if config.crossmodal.run and config.data.folds > 1:
+        raise ValueError(
+            "crossmodal.run learnt from patients whom folds are judged on: leave out --folds, or "
+            "set crossmodal.run=null"
+        )
     if config.model.channels == 3 and config.input.per_image:
         raise ValueError("input.per_image is for X-rays: set input.per_image=false")
     if config.target == "osteoporosis" and not config.alone and config.pseudo.enabled:

@@ -28,7 +28,7 @@ from training.learn import Run
 from training.packs import same_as_before
 from training.samples import held_out, target_labels
 from training.survival import Baseline, concordance
-from training.target import category
+from training.target import CLASS_COLUMNS, category
 from training.teachers import SURVIVAL
 from training.tracking import summarise
 from training.validate import auroc, margin, predict
@@ -38,8 +38,6 @@ USES = ("preprocessor", "calibration", "operating_point")
 #: Of these and of the picture's own facts a row of predictions is made.
 FACTS = ["key", "patient", "label", "age", "sex", "severity", "lowest_t", "height_cm", "weight_kg"]
 FACTS += ["source", "vendor", "fracture", "followup_days", "category"]
-#: What a model of three classes says of each (`TARGETS`).
-CLASS_COLUMNS = ("p_normal", "p_low_bone_mass", "p_osteoporosis")
 #: Years by whose end a survival model says how many will have had a fracture.
 YEARS = (1, 2, 3, 5)
 #: Where a parquet file's metadata says what it was predicted with.

@@ -17,6 +17,10 @@ from data_sharding.schema import Manifest
 CATEGORY = {"normal": 0, "low bone mass": 1, "osteopenia": 1, "osteoporosis": 2}
 
 
+#: What a model of three classes says of each, in predictions.
+CLASS_COLUMNS = ("p_normal", "p_low_bone_mass", "p_osteoporosis")
+
+
 @dataclass(frozen=True)
 class Target:
     """`of` takes the name of a packed class to the number that is learnt; None leaves it out."""

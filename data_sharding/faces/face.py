@@ -93,7 +93,7 @@ def _the_one(photo: Levels) -> Floats:
     others = [box for box in near if mesh(photo, box) is not None]
     if others:
         raise Refused("several_faces", f"{1 + len(others)} of about the same size")
-    if (turned := score_upside_down(photo)) > boxes[0].score:
+    if (turned := score_upside_down(photo, boxes[0].far)) > boxes[0].score:
         scores = f"the detector's score {boxes[0].score:.2f}, turned by 180 degrees {turned:.2f}"
         raise Refused("turned_face", f"upside down: {scores}")
     return points

@@ -10,7 +10,7 @@ looked at once more as if from twice as far away.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -46,6 +46,7 @@ class Box:
     right_eye: tuple[float, float]
     left_eye: tuple[float, float]
     score: float
+    far: bool = False  # found only as if from twice as far away
 
     @property
     def side(self) -> float:
@@ -62,15 +63,18 @@ def find(photo: Levels) -> list[Box]:
     return sorted(boxes, key=lambda b: (-b.side, b.x, b.y))
 
 
-def score_upside_down(photo: Levels) -> float:
+def score_upside_down(photo: Levels, far: bool) -> float:
     """The best score of a face in the photograph turned by 180 degrees; 0 where there is none.
+
+    It is looked at as the upright one was found, `far` or not.
 
     The detector finds faces that are upside down too, and the mesh fits them; but it likes them
     less. Of 112 phantom faces 38 passed all rules upside down: each of these scored .05 to .3 less
     than upright, one of the 112 upright .045 less than upside down.
     """
     turned = np.ascontiguousarray(_reduced(photo)[::-1, ::-1])
-    return max((box.score for box in _twice(turned)), default=0.0)
+    found = _from_afar(turned) if far else _look(turned)
+    return max((box.score for box in found), default=0.0)
 
 
 def _reduced(photo: Levels) -> npt.NDArray[np.uint8]:
@@ -85,11 +89,13 @@ def _reduced(photo: Levels) -> npt.NDArray[np.uint8]:
 
 def _twice(rgb: npt.NDArray[np.uint8]) -> list[Box]:
     """Boxes of a small picture; where there are none, as from twice as far away."""
-    found = _look(rgb)
-    if not found:
-        y, x = (n // 2 for n in rgb.shape[:2])
-        found = _look(np.pad(rgb, ((y, y), (x, x), (0, 0))), x, y)
-    return found
+    return _look(rgb) or _from_afar(rgb)
+
+
+def _from_afar(rgb: npt.NDArray[np.uint8]) -> list[Box]:
+    y, x = (n // 2 for n in rgb.shape[:2])
+    found = _look(np.pad(rgb, ((y, y), (x, x), (0, 0))), x, y)
+    return [replace(box, far=True) for box in found]
 
 
 def _look(rgb: npt.NDArray[np.uint8], left: int = 0, top: int = 0) -> list[Box]:
@@ -120,14 +126,14 @@ def _look(rgb: npt.NDArray[np.uint8], left: int = 0, top: int = 0) -> list[Box]:
 def _scaled(box: Box, x: float, y: float) -> Box:
     """The same box in pixels that are smaller by these factors."""
     (a, b), (c, d) = box.right_eye, box.left_eye
-    return Box(
+    return replace(
+        box,
         x=box.x * x,
         y=box.y * y,
         width=box.width * x,
         height=box.height * y,
         right_eye=(a * x, b * y),
         left_eye=(c * x, d * y),
-        score=box.score,
     )
 
 

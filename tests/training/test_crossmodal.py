@@ -135,3 +135,5 @@ def test_teachers_that_would_leak_or_cannot_teach_are_refused(made, pack, tmp_pa
         prepare(made(f"crossmodal.run={tmp_path / 'nowhere'}"))
     with pytest.raises(ValueError, match=r"crossmodal\.run teaches one image model"):
         override(recipe("li2026:smoke"), ["crossmodal.run=/x"])
+    with pytest.raises(ValueError, match="patients whom folds are judged on"):
+        made("crossmodal.run=/x", "data.folds=3")

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_sharding.schema import check_predictions, sha256_file, write_atomic
-from training.cohorts import HELD_OUT
+from training.cohorts import HELD_OUT, TRAIN
 from training.crossvalidate.per_fold import per_fold
 from training.crossvalidate.plan import Plan
 from training.crossvalidate.seen import check_run, check_unseen
@@ -24,8 +24,6 @@ from training.folder import read_facts
 from training.tracking import say
 from training.validate import choose_threshold
 
-#: The cohort of out-of-fold rows is called so, after the dataset.
-TRAIN = "-train"
 #: Of fold 0's run.json what is not of the whole.
 OWN = ("timings", "world", "resumed_with", "complete")
 

@@ -60,7 +60,8 @@ def test_a_run_shrinks_and_grows_with_its_cluster_and_serves_what_a_calm_one_doe
         driver.wait()
         nodes.renew("second")  # drained, of no use to the next test
     assert sizes() == [2, 1, 2, 1], log.read_text()
-    assert 3 <= shrunk_at <= grown_at < EPOCHS
+    # What was trained since the last checkpoint is trained again: its epochs do not stand.
+    assert 1 <= shrunk_at <= grown_at < EPOCHS
     assert complete(folder)
     assert "a node is about to go" in log.read_text()
 

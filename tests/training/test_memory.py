@@ -30,15 +30,15 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
-def test_no_page_is_cleared_twice():
+def test_pages_are_not_cleared_anew_in_each_step():
     faults = {
         how: int(subprocess.check_output([sys.executable, "-c", TAKES, how], text=True))
         for how in ("keep", "leave")
     }
-    page = resource.getpagesize()
-    once = 64 * 2**20 // page
-    assert faults["keep"] < 2 * once
+    once = 64 * 2**20 // resource.getpagesize()
     assert faults["leave"] > (STEPS - 1) * once
+    # A heap that grows around blocks in use takes a few places for the large one, and keeps them.
+    assert faults["keep"] < STEPS // 2 * once
 
 
 def test_elsewhere_it_does_nothing(monkeypatch):

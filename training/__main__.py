@@ -4,6 +4,7 @@
     python -m training ospenscreen paths.internal=/data/shards/asan compute.workers=8
     python -m training ospenscreen:smoke compute.launcher=local      # this process, without Ray
     torchrun --nproc-per-node 2 -m training ospenscreen:smoke        # without Ray, two processes
+    python -m training --recipe best.yaml student.epochs=50          # what a sweep has found
 
 The same command again resumes what is unfinished; asked to stop (SIGTERM, Ctrl-C) it writes a
 checkpoint and exits with 75. The run's folder is printed last. Cross-validation, of any recipe:
@@ -53,6 +54,10 @@ def train(
     changes: Annotated[
         list[str] | None, typer.Argument(metavar="SECTION.KEY=VALUE", help="overrides")
     ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--recipe", metavar="FILE", help="a recipe in a file, such as best.yaml"),
+    ] = None,
     folds: Annotated[
         int | None, typer.Option(min=2, metavar="N", help="cross-validate: N runs, and the whole")
     ] = None,
@@ -63,13 +68,13 @@ def train(
     listing: Annotated[bool, typer.Option("--list", help="list the recipes and stop")] = False,
 ) -> None:
     """See the module's docstring."""
-    if listing or not name:
+    if listing or not (name or file):
         for known, make in RECIPES.items():
             typer.echo(f"{known:20} {(make.__doc__ or '').strip().splitlines()[0]}")
         raise typer.Exit(0 if listing else 2)
     rank = os.environ.get("RANK", "0") if "WORLD_SIZE" in os.environ else "0"
     try:
-        config = override(recipe(name), _with_folds(changes or [], folds))
+        config = _config(name, changes or [], folds, file, echo=rank == "0")
     except ValueError as e:
         if rank == "0":  # all ranks would say the same
             typer.echo(f"error: {e}", err=True)
@@ -103,6 +108,23 @@ def train(
 def _let_rank_0_speak() -> None:
     """torchrun ends all ranks as soon as one has ended, at times before rank 0 has said why."""
     time.sleep(10)
+
+
+def _config(
+    name: str, changes: list[str], folds: int | None, file: Path | None, echo: bool
+) -> Config:
+    """What is asked for: a recipe by its name, or one in a file, with the changes."""
+    if not file:
+        return override(recipe(name), _with_folds(changes, folds))
+    from training.recipe_file import read_recipe
+
+    if name and "=" not in name:
+        raise ValueError(f"{name}: --recipe {file} names the recipe; leave {name} out")
+    changes = [name, *changes] if name else changes
+    config, remarks = read_recipe(file, _with_folds(changes, folds))
+    for remark in remarks if echo else ():
+        typer.echo(f"note: {remark}", err=True)
+    return config
 
 
 def _with_folds(changes: list[str], folds: int | None) -> list[str]:

@@ -3,7 +3,8 @@
     python -m eval compare RUN RUN [...]          compare([Run.at(a), Run.at(b)])
 
 Every metrics.json is brought up to date first. The numbers of a run are its own; the tests are
-made here, on the predictions, and corrected together.
+made here, on the predictions, and corrected together. `drift` sets each cohort against home, `gaps`
+puts the runs' subgroup gaps side by side.
 """
 
 from __future__ import annotations
@@ -13,12 +14,23 @@ from pathlib import Path
 
 from eval.cohort import Metrics, Settings
 from eval.comparison.contrasts import contrasts
+from eval.comparison.drift import drifts
 from eval.comparison.entries import entries
-from eval.comparison.shapes import Comparison, Contrast, Row, Side, Source
+from eval.comparison.gaps import gaps
+from eval.comparison.shapes import Comparison, Contrast, Drift, GroupGap, Row, Side, Source
 from eval.evaluate import evaluate_run
 from eval.runs import Run, is_tuning
 
-__all__ = ["Comparison", "Contrast", "Row", "Side", "Source", "compare"]
+__all__ = [
+    "Comparison",
+    "Contrast",
+    "Drift",
+    "GroupGap",
+    "Row",
+    "Side",
+    "Source",
+    "compare",
+]
 
 
 def compare(
@@ -55,6 +67,8 @@ def compare(
         contrasts=made,
         comparisons=sum(c.p is not None for c in made),
         notes=tuple(_notes(metrics)),
+        drift=drifts(runs, metrics, made, settings.confidence),
+        gaps=gaps(metrics),
     )
 
 

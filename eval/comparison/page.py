@@ -13,7 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from data_sharding.schema import canonical_json, write_atomic
-from eval.comparison.shapes import Comparison, Contrast, Row
+from eval.comparison.gaps import widest
+from eval.comparison.shapes import Comparison, Contrast, Drift, GroupGap, Row
 from eval.estimate import Estimate
 from eval.gates import Outcome
 from eval.plots.strip import Scale, axis, scale_of, strip
@@ -32,6 +33,20 @@ COLUMNS = (
     ("ECE", "ece", 3),
     ("Slope", "slope", 2),
 )
+#: Of a drift: heading, field, digits.
+DRIFT = (
+    ("Scores higher there", "scores", 2),
+    ("Distance of scores", "distance", 2),
+    ("Prevalence", "prevalence", 2),
+    ("Called positive", "called_positive", 2),
+    ("Sensitivity", "sensitivity", 2),
+    ("Specificity", "specificity", 2),
+    ("In the large", "in_the_large", 2),
+    ("Slope", "slope", 2),
+    ("ECE", "ece", 3),
+)
+#: Of these, what is no difference and has no sign.
+UNSIGNED = ("scores", "distance")
 #: Of these, side by side, what a model without a threshold has not.
 AT_THRESHOLD = ("sensitivity", "specificity", "ppv", "npv")
 
@@ -47,7 +62,8 @@ def write_comparison(
     page, data = folder / "compare.html", folder / "compare.json"
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: is a file; --out names a folder")
-    ours = read_json(data).get("format") == comparison.format
+    family = comparison.format.partition("/")[0]
+    ours = str(read_json(data).get("format")).startswith(f"{family}/")
     if not ours and (there := [f for f in (page, data) if f.exists()]):
         raise ValueError(f"{there[0]}: is not of a comparison; name another folder with --out")
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,6 +92,8 @@ def render(comparison: Comparison, outcomes: Sequence[Outcome] = ()) -> str:
     apart = {
         name: scale_of([c.difference for c in found], reference=0.0) for name, found in each.items()
     }
+    away = scale_of([d.auroc for d in comparison.drift], reference=0.0)
+    groups = scale_of([g.gap.auroc for g in comparison.gaps if g.gap], reference=0.0)
     pens, alpha = _pens(rows), 1 - comparison.confidence
     return environment.get_template("comparison.html.j2").render(
         comparison=comparison,
@@ -91,6 +109,15 @@ def render(comparison: Comparison, outcomes: Sequence[Outcome] = ()) -> str:
         letters=(letters := _letters(comparison)),
         lettered=lambda place: _lettered(place, letters),
         side=lambda contrast, which: side(contrast, which, letters),
+        drift_columns=DRIFT,
+        unsigned=UNSIGNED,
+        drift=_by_cohort(comparison),
+        drift_axis=Markup(axis(away)),
+        drift_strip=lambda d: _strip(d.auroc, pens[d.run, d.model], away),
+        gaps=[(c, _blocks(list(f))) for c, f in groupby(comparison.gaps, key=lambda g: g.cohort)],
+        widest={c: list(f) for c, f in groupby(widest(comparison.gaps), key=lambda g: g.cohort)},
+        gap_axis=Markup(axis(groups)),
+        gap_strip=lambda g: _strip(g.gap.auroc, pens[g.run, g.model], groups),
         outcomes=outcomes,
         uncorrected=sum(c.p is not None and c.p < alpha for c in comparison.contrasts),
         held=sum(c.p_holm is not None and c.p_holm < alpha for c in comparison.contrasts),
@@ -119,6 +146,22 @@ def side(contrast: Contrast, which: str, letters: dict[str, str]) -> str:
     s = getattr(contrast, which)
     name = f"{letters[s.run]} {s.model}"
     return name if contrast.kind == "paired" else f"{name} on {s.cohort}"
+
+
+def _by_cohort(comparison: Comparison) -> list[tuple[str, list[Drift]]]:
+    """Drift cohort by cohort, and within it run by run."""
+    found: dict[str, list[Drift]] = {}
+    for d in comparison.drift:
+        found.setdefault(d.cohort, []).append(d)
+    return sorted(found.items())
+
+
+def _blocks(rows: list[GroupGap]) -> list[tuple[str, list[tuple[str, list[GroupGap]]]]]:
+    """A cohort's groups: characteristic -> level -> rows of each run and model."""
+    return [
+        (by, [(level, list(found)) for level, found in groupby(of_by, key=lambda g: g.level)])
+        for by, of_by in groupby(rows, key=lambda g: g.by)
+    ]
 
 
 def _letters(comparison: Comparison) -> dict[str, str]:

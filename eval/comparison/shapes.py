@@ -7,6 +7,7 @@ from typing import Literal
 from data_sharding.schema import Strict
 from eval.estimate import Estimate
 from eval.learnt import POSITIVE
+from eval.subgroups import Gap
 
 
 class Source(Strict):
@@ -79,13 +80,58 @@ class Contrast(Strict):
     note: str | None = None
 
 
-class Comparison(Strict):
-    """The content of compare.json; `comparisons` is the number of tests that have a p."""
+class Drift(Strict):
+    """One model of one run on `cohort`, minus the same on its `home` (`comparison.drift`).
 
-    format: Literal["osteoray-comparison/1"] = "osteoray-comparison/1"
+    - scores: the chance that a picture from there scores higher than one from home; 0.5 is alike.
+    - distance: largest distance between the two cumulative distributions of scores, 0 to 1.
+    """
+
+    run: str
+    model: str
+    home: str
+    cohort: str
+    patients_home: int
+    patients: int
+    auroc: Estimate
+    prevalence: Estimate
+    called_positive: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
+    in_the_large: Estimate
+    slope: Estimate
+    ece: Estimate
+    scores: Estimate
+    distance: Estimate
+
+
+class GroupGap(Strict):
+    """A subgroup of one characteristic under one model; numbers are None where `suppressed`."""
+
+    run: str
+    cohort: str
+    model: str
+    by: str
+    level: str
+    n: int | None
+    patients: int | None
+    auroc: Estimate | None
+    gap: Gap | None
+    suppressed: str | None = None
+
+
+class Comparison(Strict):
+    """The content of compare.json; `comparisons` is the number of tests that have a p.
+
+    The gaps' p are corrected within their model and cohort, and are not among them.
+    """
+
+    format: Literal["osteoray-comparison/2"] = "osteoray-comparison/2"
     confidence: float
     sources: tuple[Source, ...]
     rows: tuple[Row, ...]
     contrasts: tuple[Contrast, ...]
     comparisons: int
     notes: tuple[str, ...]
+    drift: tuple[Drift, ...] = ()
+    gaps: tuple[GroupGap, ...] = ()

@@ -136,7 +136,7 @@ def test_compare_prints_tests_and_writes_only_where_told(run, other, tmp_path):
     assert kinds.count("unpaired") == 4
     assert not (run / "report").exists()
     value = json.loads(call("compare", run, other, "--json", "--every-pair").stdout)
-    assert value["format"] == "osteoray-comparison/1"
+    assert value["format"] == "osteoray-comparison/2"
     assert len(value["contrasts"]) == 2 * 6 + 4
     done = call("compare", run, other, "--out", tmp_path / "out", "--gate", "n>=61")
     assert done.exit_code == 5

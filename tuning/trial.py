@@ -1,0 +1,298 @@
+"""One trial of a sweep, from its draw to its value, whoever has begun it.
+
+    work(sweep, 3)      # does what is left of the fourth trial; False: another process is at it
+
+A trial that a killed process left goes on: the same trial of the study, the same run, from its
+checkpoints. Scores that were reported are not reported again, and whether a trial is stopped early
+depends on what was reported, and so not on kills.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from data_sharding.private import only_one
+from training.config import Config
+from training.folder import complete, prepare, read_facts
+from training.interrupt import EXIT_CODE, Interrupted, Stop, listening
+from training.tracking import say
+from training.tracking.identity import mode_of
+from tuning.child import FULL, UNSEEN, Child, send, train
+from tuning.claims import Claim, claims_of
+from tuning.draw import draw, searched
+from tuning.objectives import objectives
+from tuning.pruners import pruner
+from tuning.steps import rungs_of, scores
+from tuning.store import SETTLED, by_slot, open_study, settled, url_of
+from tuning.sweep import Sweep
+
+#: So often a trial is begun in whose time nothing is reported before its process is killed.
+ATTEMPTS = 3
+#: Seconds between two looks at a run's metrics.
+LOOK_S = 0.2
+#: Seconds that W&B may take for what a stopped run has recorded.
+SEND_S = 60.0
+
+
+def adopt(sweep: Sweep, study: Study, config: Config, folder: Path) -> str | None:
+    """Of `tuning.share`."""
+    try:
+        from tuning import share
+    except ImportError:
+        return None
+    return share.adopt(sweep, study, config, folder)
+
+
+def prune(sweep: Sweep, study: Study) -> None:
+    """Of `tuning.keep`."""
+    try:
+        from tuning import keep
+    except ImportError:
+        return
+    keep.prune(sweep, study)
+
+
+class Lost(Exception):
+    """Another process has taken the trial from us."""
+
+
+def work(
+    sweep: Sweep, slot: int, study: Study | None = None, stop: Stop | None = None
+) -> bool:
+    """Do what is left of one trial; False where another live process works on it.
+
+    Args:
+        sweep: the sweep.
+        slot: the trial, from 0.
+        study: its study, if the caller has it open.
+        stop: says when to stop, where signals are not heard (outside of a process's main thread).
+
+    Raises:
+        Interrupted: asked to stop, the trial goes on later.
+        ValueError: something that would fail every trial, such as a full disk.
+    """
+    study = study or open_study(sweep)
+    claim = claims_of(sweep.folder, url_of(sweep.storage)).take(slot)
+    if claim is None:
+        return False
+    with claim, listening(stop) as stop:
+        trial = by_slot(study).get(slot)
+        if trial is None:
+            trial = draw(sweep, study, slot)
+        elif trial.state in SETTLED:
+            return True
+        try:
+            _Work(sweep, study, trial, claim, stop).do()
+        except (Lost, UpdateFinishedTrialError):
+            say(f"trial {slot}: another process has taken it")
+            return False
+    return True
+
+
+class _Work:
+    """A trial that is ours."""
+
+    def __init__(
+        self, sweep: Sweep, study: Study, trial: FrozenTrial, claim: Claim, stop: Callable[[], bool]
+    ) -> None:
+        self.sweep, self.study, self.claim, self.stop = sweep, study, claim, stop
+        self.id, self.slot = trial._trial_id, trial.user_attrs["slot"]
+        self.drawn: list[str] = trial.user_attrs["overrides"]
+        self.storage = study._storage
+        self.started = time.monotonic()
+        rungs = () if sweep.pruner == "none" else rungs_of(sweep, searched(sweep))
+        self.pruner = pruner(sweep.pruner, rungs, sweep.objectives)
+
+    def do(self) -> None:
+        """Settle it."""
+        if not self._begin():
+            return
+        try:
+            config = self.sweep.config(self.drawn)
+            if (twin := self._twin()) is not None:
+                self._note("run", twin.user_attrs["run"])
+                say(f"trial {self.slot} has the settings of trial {twin.user_attrs['slot']}")
+                self._settle(TrialState.COMPLETE, twin.values)
+                return
+            folder = self._prepared(config)
+        except ValueError as e:
+            self._settle(TrialState.FAIL, why=f"refused: {e}")
+            return
+        try:
+            pruned, why = self._trained(config, folder)
+        except Interrupted:
+            self._note("attempt", self._trial().user_attrs["attempt"] - 1)  # no kill
+            raise
+        if pruned or why:
+            self._send(config, folder)
+        self._note("seconds", self._seconds(folder))
+        if pruned:
+            self._note("pruned_at", self._trial().last_step)
+            self._settle(TrialState.PRUNED)
+        elif why:
+            self._settle(TrialState.FAIL, why=why)
+        else:
+            self._judge(folder)
+
+    def _judge(self, folder: Path) -> None:
+        try:
+            values = objectives(folder, self.sweep.objectives)
+        except ValueError as e:
+            self._settle(TrialState.FAIL, why=str(e))
+        else:
+            self._settle(TrialState.COMPLETE, values)
+
+    def _begin(self) -> bool:
+        """Count the attempt; False where there were enough, and the trial is given up."""
+        trial = self._trial()
+        attempts, reported = trial.user_attrs.get("attempt", 0), len(trial.intermediate_values)
+        if reported > trial.user_attrs.get("reported", 0):
+            attempts = 0  # it came further: that is a long run, and no deadly one
+        if attempts >= ATTEMPTS:
+            self._settle(TrialState.FAIL, why=f"killed while it ran, {attempts} times")
+            return False
+        self._note("attempt", attempts + 1)
+        self._note("reported", reported)
+        again = f" again, from {reported} epoch(s) on" if attempts or reported else ""
+        say(f"trial {self.slot}{again}: {' '.join(self.drawn) or 'nothing left to vary'}")
+        return True
+
+    def _twin(self) -> FrozenTrial | None:
+        """An earlier trial of the very same settings that was run to its end."""
+        complete = [t for t in settled(self.study) if t.state == TrialState.COMPLETE]
+        return next((t for t in complete if t.user_attrs["overrides"] == self.drawn), None)
+
+    def _prepared(self, config: Config) -> Path:
+        """The run's folder, when whoever a kill has orphaned there is gone."""
+        name = self._trial().user_attrs.get("run")
+        if name:
+            self._wait_for(self.sweep.folder / name)
+        folder = prepare(config)
+        self._note("run", folder.name)
+        if not complete(folder):
+            taken = adopt(self.sweep, self.study, config, folder)
+            if taken:
+                say(f"trial {self.slot}: its teacher is that of {taken}")
+        return folder
+
+    def _wait_for(self, folder: Path) -> None:
+        said = False
+        while (folder / ".lock").exists():
+            with contextlib.suppress(ValueError), only_one(folder):
+                return
+            if not said:
+                say(f"trial {self.slot}: waiting for what is still at work in {folder.name}")
+                said = True
+            self._still_ours()
+            time.sleep(LOOK_S)
+
+    def _trained(self, config: Config, folder: Path) -> tuple[bool, str | None]:
+        """Train what is left; whether it was stopped early, or what ended it otherwise."""
+        # A kill may have come between a report and the answer to it.
+        if self._trial().intermediate_values and self._is_pruned():
+            return True, None
+        while not complete(folder):
+            child = Child(train, config, folder, folder=folder)
+            try:
+                pruned = self._watched(child, config, folder)
+            except BaseException:
+                child.kill()
+                raise
+            if pruned:
+                return True, None
+            if child.code == 0:
+                break
+            if child.code == FULL:
+                raise Interrupted(f"{folder}: the disk is full; make room")
+            if child.code not in (EXIT_CODE, -15, UNSEEN):
+                return False, child.why()
+            self._still_ours()
+            if not self._begin():
+                raise Lost
+        return self._report(config, folder), None
+
+    def _watched(self, child: Child, config: Config, folder: Path) -> bool:
+        """Report what it does until it ends; whether it was stopped early."""
+        pruned = False
+        while not child.ended(LOOK_S):
+            if not pruned and self._report(config, folder):
+                pruned = True
+                child.stop()
+            try:
+                self._still_ours()
+            except (Interrupted, Lost):
+                child.stop()
+                while not child.ended(LOOK_S):
+                    pass
+                raise
+        return pruned or self._report(config, folder)
+
+    def _still_ours(self) -> None:
+        if self.claim.lost():
+            raise Lost
+        if self.stop():
+            raise Interrupted(f"trial {self.slot} was stopped, what is done is kept")
+
+    def _report(self, config: Config, folder: Path) -> bool:
+        """Report what is new in the metrics, until the pruner says that it is enough."""
+        last = self._trial().last_step
+        for step, score in scores(config, folder).items():
+            if last is None or step > last:
+                self.storage.set_trial_intermediate_value(self.id, step, score)
+                if self._is_pruned():
+                    return True
+        return False
+
+    def _is_pruned(self) -> bool:
+        return self.pruner.prune(self.study, self._trial())
+
+    def _send(self, config: Config, folder: Path) -> None:
+        """To W&B; training does so itself where it ends by itself."""
+        mode = mode_of(config.track.wandb)[0]
+        if mode == "disabled":
+            return
+        child = Child(send, folder, mode, folder=folder)
+        deadline = time.monotonic() + SEND_S
+        while not child.ended(LOOK_S):
+            if time.monotonic() > deadline:
+                child.kill()
+        if child.code:
+            say(f"trial {self.slot}: W&B has not all of it: {child.why()}")
+
+    def _seconds(self, folder: Path) -> float:
+        """What its trainings took, all attempts together."""
+        timed = sum(read_facts(folder).get("timings", {}).values())
+        return round(max(timed, time.monotonic() - self.started), 1)
+
+    def _settle(
+        self, state: TrialState, values: list[float] | None = None, why: str | None = None
+    ) -> None:
+        if self.claim.lost():
+            raise Lost
+        if why is not None:
+            self._note("why", " ".join(why.split())[:500])
+        trial = self._trial()
+        self.study.tell(trial.number, values, state=state)
+        said = {
+            TrialState.COMPLETE: lambda: ", ".join(
+                f"{n} {v:.4f}" for n, v in zip(self.sweep.objectives, values or [], strict=True)
+            ),
+            TrialState.PRUNED: lambda: f"stopped early, at step {trial.last_step}",
+            TrialState.FAIL: lambda: f"failed: {why}",
+        }
+        say(f"trial {self.slot}: {said[state]()}")
+        prune(self.sweep, self.study)
+
+    def _trial(self) -> FrozenTrial:
+        return self.storage.get_trial(self.id)
+
+    def _note(self, name: str, value: object) -> None:
+        if self._trial().user_attrs.get(name) != value:
+            self.storage.set_trial_user_attr(self.id, name, value)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from optuna.study import StudyDirection
 from optuna.trial import BaseTrial
 
 from data_sharding.schema import Manifest, canonical_json, write_atomic
@@ -167,9 +168,9 @@ class Sweep:
         write_atomic(self.folder / "sweep.json", json.dumps(known, indent=1) + "\n")
 
     @property
-    def directions(self) -> list[str]:
-        """``maximize`` or ``minimize``, of each objective."""
-        return directions(self.objectives)
+    def directions(self) -> list[StudyDirection]:
+        """Of each objective."""
+        return [StudyDirection[name.upper()] for name in directions(self.objectives)]
 
     @property
     def fixed(self) -> set[str]:

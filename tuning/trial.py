@@ -27,8 +27,10 @@ from training.tracking.identity import mode_of
 from tuning.child import FULL, UNSEEN, Child, send, train
 from tuning.claims import Claim, claims_of
 from tuning.draw import draw, searched
+from tuning.keep import prune
 from tuning.objectives import objectives
 from tuning.pruners import pruner
+from tuning.share import adopt
 from tuning.steps import rungs_of, scores
 from tuning.store import SETTLED, by_slot, open_study, settled, url_of
 from tuning.sweep import Sweep
@@ -41,37 +43,18 @@ LOOK_S = 0.2
 SEND_S = 60.0
 
 
-def adopt(sweep: Sweep, study: Study, config: Config, folder: Path) -> str | None:
-    """Of `tuning.share`."""
-    try:
-        from tuning import share
-    except ImportError:
-        return None
-    return share.adopt(sweep, study, config, folder)
-
-
-def prune(sweep: Sweep, study: Study) -> None:
-    """Of `tuning.keep`."""
-    try:
-        from tuning import keep
-    except ImportError:
-        return
-    keep.prune(sweep, study)
-
-
 class Lost(Exception):
     """Another process has taken the trial from us."""
 
 
-def work(
-    sweep: Sweep, slot: int, study: Study | None = None, stop: Stop | None = None
-) -> bool:
+def work(sweep: Sweep, slot: int, study: Study | None = None, stop: Stop | None = None) -> bool:
     """Do what is left of one trial; False where another live process works on it.
 
     Args:
         sweep: the sweep.
         slot: the trial, from 0.
         study: its study, if the caller has it open.
+        stop: asked between two looks at the training, besides signals to this process.
         stop: says when to stop, where signals are not heard (outside of a process's main thread).
 
     Raises:
@@ -177,9 +160,7 @@ class _Work:
         folder = prepare(config)
         self._note("run", folder.name)
         if not complete(folder):
-            taken = adopt(self.sweep, self.study, config, folder)
-            if taken:
-                say(f"trial {self.slot}: its teacher is that of {taken}")
+            adopt(self.sweep, self.study, config, folder)
         return folder
 
     def _wait_for(self, folder: Path) -> None:

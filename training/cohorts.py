@@ -29,10 +29,15 @@ class Cohort:
 
 
 def cohorts(config: Config) -> Iterator[Cohort]:
-    """Tune and test, the part that is held out, the external sites, and those without labels."""
+    """Tune and test, the part that is held out, the external sites, and those without labels.
+
+    With ``predict=tune`` the tune split alone.
+    """
     paths = config.paths
-    for split in ("tune", "test"):
-        yield Cohort(paths.internal, split, split)
+    yield Cohort(paths.internal, "tune", "tune")
+    if config.predict == "tune":
+        return
+    yield Cohort(paths.internal, "test", "test")
     if config.data.folds > 1:
         yield Cohort(paths.internal, "train", HELD_OUT)
     for place in paths.external:

@@ -6,7 +6,8 @@ A recipe (`training.recipes`) returns a `Config`; the command line changes singl
 
 The resolved configuration is written as ``config.yaml`` beside the weights, and its hash with those
 of the manifests is the run's identity. What only says *where* it runs (`compute`, `track`, `paths`)
-is left out of the hash, so that a run may resume on other machines.
+is left out of the hash, so that a run may resume on other machines; so is `predict`, so that what
+was left unpredicted may be predicted later.
 """
 
 from __future__ import annotations
@@ -187,6 +188,9 @@ class Data(Section):
         default=1, ge=1, description="cross-validation: parts of the train split, by patient"
     )
     fold: int = Field(default=0, ge=0, description="the part that is not learnt from")
+    shards: int | None = Field(
+        default=None, ge=1, description="learn from so many of the train split's, the first ones"
+    )
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Data:
@@ -198,6 +202,8 @@ class Data(Section):
         return self
 
 
+#: What has no say in the result.
+ELSEWHERE = ("predict", "paths", "compute", "track")
 #: Sections of a run in which a teacher teaches a student.
 PIPELINE = ("teacher", "pseudo", "student")
 
@@ -227,6 +233,9 @@ class Config(Section):
     )
     data: Data = Data()
     operating_point: Literal["youden", "half"] = "youden"
+    predict: Literal["all", "tune"] = Field(
+        default="all", description="tune: test split and other sites stay unopened (a sweep's runs)"
+    )
     paths: Paths = Field(default_factory=Paths)
     compute: Compute = Compute()
     track: Track = Track()
@@ -284,7 +293,7 @@ class Config(Section):
         are left out: they count by their hashes, which may be gone where an old run is looked at.
         """
         unused = self.unused
-        tree = self.model_dump(mode="json", exclude={"paths", "compute", "track", *unused})
+        tree = self.model_dump(mode="json", exclude={*ELSEWHERE, *unused})
         tree["data"]["spread"] = self.spread
         if self.model.sha256:
             tree["model"].pop("pretrained")

@@ -40,6 +40,11 @@ def refuse(config: Config) -> None:
             "crossmodal.run teaches one image model without local heads: take such a recipe "
             "(face2bone), or set crossmodal.run=null"
         )
+    if config.predict == "tune" and config.data.folds > 1:
+        raise ValueError(
+            "predict=tune leaves out what a fold holds out, which is what folds are for: leave out "
+            "--folds, or set predict=all"
+        )
     if config.crossmodal.run and config.data.folds > 1:
         raise ValueError(
             "crossmodal.run learnt from patients whom folds are judged on: leave out --folds, or "

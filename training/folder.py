@@ -115,7 +115,10 @@ def _facts(
     facts: dict[str, Any] = {"run_id": folder.name, "recipe": config.recipe, "identity": identity}
     facts["models"] = list(config.models)
     at = {str(p.place): p.manifest for p in packs.values()}
-    facts["cohorts"] = cohort_names(config, at)
+    names = cohort_names(config, at)
+    # With predict=tune fewer are asked for than an earlier launch may have predicted.
+    there = [c for c in before.pop("cohorts", []) if _predictions(folder, c).is_file()]
+    facts["cohorts"] = [*names, *(c for c in there if c not in names)]
     if not config.fracture:
         facts |= {"target": config.target, "positive": config.aim.positive}
     # A dataset may have moved since; what it was trained with has not changed.
@@ -143,11 +146,12 @@ def complete(folder: Path) -> bool:
     return (
         bool(facts.get("complete"))
         and all((folder / m / "weights").is_dir() for m in facts.get("models", ["student"]))
-        and all(
-            (folder / "cohorts" / c / "predictions.parquet").is_file()
-            for c in facts.get("cohorts", [])
-        )
+        and all(_predictions(folder, c).is_file() for c in facts.get("cohorts", []))
     )
+
+
+def _predictions(folder: Path, cohort: str) -> Path:
+    return folder / "cohorts" / cohort / "predictions.parquet"
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

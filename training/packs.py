@@ -21,6 +21,7 @@ from training.config import Config, Model
 from training.crossmodal import check_crossmodal
 from training.face import Face
 from training.followup import check_followed
+from training.samples import learnt_from
 from training.target import Target
 
 
@@ -65,6 +66,8 @@ def open_packs(config: Config) -> dict[str, Pack]:
     _check_leaks(packs)
     if config.data.folds > 1:
         _check_held_out(packs, config)
+    if config.data.shards:
+        _check_shards(config)
     if config.crossmodal.run:
         pack = next(p for p in packs.values() if p.manifest.role == "internal")
         check_crossmodal(config, pack.manifest.name, pack.index)
@@ -162,6 +165,18 @@ def _check_leaks(packs: dict[str, Pack]) -> None:
             "\n".join(lines(left))
             + "\nA model cannot be judged on what it learnt from: take them out of one side, pack "
             "with --against these datasets, or --allow-leaks to have them in the report."
+        )
+
+
+def _check_shards(config: Config) -> None:
+    """Where a few of the train split's shards are learnt from, all classes are in them."""
+    data = learnt_from(config, ShardDataset(config.paths.internal, "train"))
+    column = "fracture" if config.fracture else "label"
+    there = set(data.index[column].dropna().astype(int))
+    wanted = ("no fracture", "a fracture") if config.fracture else config.aim.classes
+    if missing := sorted(set(range(len(wanted))) - there):
+        raise ValueError(
+            f"data.shards={config.data.shards}: nobody in them has {wanted[missing[0]]}: take more"
         )
 
 

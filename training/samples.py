@@ -13,14 +13,15 @@ from training.folds import fold_of
 def learnt_from(config: Config, data: ShardDataset) -> ShardDataset:
     """The samples of the train or tune split that have a say, labelled by ``config.target``.
 
-    Of the train split's folds the one that is held out is left out; the tune split is not cut. It
+    Of the train split's folds the one that is held out is left out, and of its shards all but the
+    first ``data.shards``; the tune split is not cut. It
     chooses epochs, temperatures and thresholds for every fold, so that the scores of a held-out
     patient come from a model that neither learnt from the patient nor was chosen by it.
     """
     label = target_labels(config, data)
     keep = np.ones(len(data), bool) if config.fracture else label.notna().to_numpy(bool)
     if data.split == "train":
-        keep = keep & ~held_out(config, data)
+        keep = keep & ~held_out(config, data) & in_first_shards(config, data)
     return data.only(np.flatnonzero(keep), label)
 
 
@@ -29,6 +30,26 @@ def held_out(config: Config, data: ShardDataset) -> np.ndarray:
     if config.data.folds == 1:
         return np.zeros(len(data), bool)
     return folds_of(config, data) == config.data.fold
+
+
+def in_first_shards(config: Config, data: ShardDataset) -> np.ndarray:
+    """bool [len(data)]: the samples of the train split in its first ``data.shards`` shards.
+
+    Samples lie in the order of their pseudonyms, which is chance, so some shards are a sample of
+    the split; of patients with several pictures it has not always all.
+
+    Raises:
+        ValueError: the split has not as many shards.
+    """
+    if config.data.shards is None:
+        return np.ones(len(data), bool)
+    there = np.unique(data.shards)
+    if config.data.shards > len(there):
+        raise ValueError(
+            f"data.shards={config.data.shards}: {data.manifest.name} has {len(there)} of the train "
+            f"split; set {len(there)} or less, or null for all of them"
+        )
+    return data.shards <= there[config.data.shards - 1]
 
 
 def folds_of(config: Config, data: ShardDataset) -> np.ndarray:

@@ -1,59 +1,134 @@
-"""Search a recipe's settings: learning rates, distillation, thresholds of the proxy labels.
+"""Search a recipe's settings: trials of `training`, compared on the tune split, in one folder.
 
-\b
-python -m tuning ospenscreen:smoke --trials 5
-python -m tuning ospenscreen --trials 40 compute.launcher=ray compute.workers=8
-python -m tuning ospenscreen:smoke --trials 5 student.epochs=4 student.alpha=0.5
+From nothing to a sweep that has been resumed:
 
-Each trial is a run (python -m training) in <runs>/sweeps/<recipe>-<hash>/; the first is the recipe
-as it is. A setting you give is fixed and not searched. The objective is the student's AUROC on the
-tune split, or the one model's (a survival model's C); test and external cohorts are never looked
-at.
+    make demo                                             # a small world to try it on
+    python -m tuning ospenscreen:smoke --trials 12        # Ctrl-C it, or kill it
+    python -m tuning ospenscreen:smoke --trials 12        # goes on where it was
+    python -m tuning show SWEEP                           # the table, while it runs too
+    python -m training --recipe SWEEP/best.yaml           # the best, trained as a run of its own
 
-The same command again goes on, also after a kill, until there are --trials in all. The table of
-trials is printed, best.yaml is written, and the command that trains the best again comes last.
+The first trial is the recipe as it is. A setting you give is fixed and not searched:
+
+    python -m tuning ospenscreen --trials 40 student.epochs=60 compute.use_gpu=true
+
+What is drawn depends on the seed and on the trials before, and not on kills. A trial that is worse
+than others were by then is stopped early (--pruner); one that fails, diverges or runs out of memory
+is recorded with its reason, and the sweep goes on. The objective is read from the tune split: test
+splits and other sites are not even predicted.
+
+Several at a time on a Ray cluster (of $RAY_ADDRESS, else of this machine), and machines that share
+one sweep through a database, each with the same command and paths.runs on storage that all see:
+
+    python -m tuning ospenscreen --trials 40 --concurrent 4 compute.launcher=ray compute.workers=2
+    python -m tuning ospenscreen --trials 40 --storage postgresql://user:password@host/database
+
+Two objectives, another way to search, and a start from what an earlier sweep found:
+
+    python -m tuning ospenscreen --trials 60 --objective auroc_low,gap --sampler nsga2
+    python -m tuning ospenscreen --trials 40 --warm runs/sweeps/ospenscreen-0123456789
+
+SWEEP is <runs>/sweeps/<recipe>-<hash>/, printed last. About sweeps that are there:
+
+    python -m tuning show SWEEP          # its table
+    python -m tuning confirm SWEEP       # the gain with an interval, on new seeds; then on test
+    python -m tuning dashboard SWEEP     # optuna-dashboard in a browser, from the files on disk
 """
 
 from __future__ import annotations
 
+import importlib
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from training.interrupt import EXIT_CODE, Interrupted
+
+#: First words that are no recipe, and where their commands are.
+VERBS = {
+    "show": "tuning.show",
+    "confirm": "tuning.results.confirm",
+    "dashboard": "tuning.dashboard",
+}
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
-@app.command(help=__doc__, no_args_is_help=True)
+@app.command(help=(__doc__ or "").replace("\n\n    ", "\n\n\b\n    "), no_args_is_help=True)
 def tune(
     name: Annotated[str, typer.Argument(metavar="RECIPE", help="python -m training --list")],
     changes: Annotated[
         list[str] | None, typer.Argument(metavar="SECTION.KEY=VALUE", help="settings to fix")
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="in all, those done before included")] = 20,
+    space: Annotated[
+        str | None, typer.Option(help="what is searched (tuning/spaces); by default the recipe's")
+    ] = None,
+    sampler: Annotated[str, typer.Option(help="who draws: tpe, gp, nsga2, random")] = "tpe",
+    pruner: Annotated[
+        str, typer.Option(help="who is stopped early: asha, hyperband, median, none")
+    ] = "asha",
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[,NAME]",
+            help="auroc_low (its lower 95% bound; default), auroc, gap (between subgroups), cost "
+            "(multiply-adds), c (default of survival models)",
+        ),
+    ] = None,
+    concurrent: Annotated[int, typer.Option(min=1, help="trials at a time, on Ray above 1")] = 1,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="postgresql://... or sqlite:///...; default: a journal"),
+    ] = None,
+    warm: Annotated[
+        Path | None, typer.Option(metavar="SWEEP", help="try the best of another sweep first")
+    ] = None,
+    keep: Annotated[int, typer.Option(min=1, help="so many of the best keep weights")] = 3,
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="delete this sweep and its runs first")
     ] = False,
 ) -> None:
     """See the module's docstring."""
-    from tuning.results import best, command, table, write_best
-    from tuning.search import Sweep, search
+    from tuning.results import best
+    from tuning.search import search
+    from tuning.show import conclude
+    from tuning.sweep import Sweep
 
     try:
-        sweep = Sweep.of(name, changes or [])
+        sweep = Sweep.of(
+            name,
+            changes or [],
+            space=space,
+            sampler=sampler,
+            pruner=pruner,
+            objectives=objective.split(",") if objective else (),
+            storage=storage,
+            concurrent=concurrent,
+            keep=keep,
+            warm=warm,
+        )
         study = search(sweep, trials, fresh)
-    except ValueError as e:
+        conclude(sweep, study)
+    except Interrupted as e:
+        typer.echo(f"interrupted: {e}; the same command goes on", err=True)
+        raise typer.Exit(EXIT_CODE) from e
+    except (OSError, ValueError) as e:
         typer.echo(f"error: {e}", err=True)
         raise typer.Exit(2) from e
-    typer.echo(table(study))
-    found = best(study)
-    if found is None:
+    if best(study) is None:
         typer.echo(f"error: no trial was completed, see {sweep.folder}", err=True)
         raise typer.Exit(1)
-    typer.echo("The best of many on the tune split: its AUROC there is optimistic.")
-    typer.echo(f"report:  python -m eval report {sweep.folder / found.user_attrs['run']}")
-    typer.echo(f"best:    {write_best(sweep, study)}")
-    typer.echo(command(sweep, found))
+
+
+def main(words: list[str]) -> None:
+    """A verb about sweeps, or a sweep."""
+    if words and words[0] in VERBS:
+        verbs = importlib.import_module(VERBS[words[0]]).app
+        verbs(words[1:], prog_name=f"python -m tuning {words[0]}")
+    app(words, prog_name="python -m tuning")
 
 
 if __name__ == "__main__":
-    app(prog_name="python -m tuning")
+    main(sys.argv[1:])

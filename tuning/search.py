@@ -16,6 +16,7 @@ from training.packs import open_packs
 from training.tracking import say
 from tuning.child import warm_up
 from tuning.claims import claims_of
+from tuning.disk import check
 from tuning.draw import searched
 from tuning.pruners import why_none
 from tuning.steps import rungs_of
@@ -45,6 +46,7 @@ def search(sweep: Sweep, trials: int, fresh: bool = False) -> Study:
         return study
     warm_up()
     open_packs(sweep.config([]))  # what is wrong with the data would fail every trial
+    check(sweep, trials)
     if sweep.pruner != "none":
         rungs = rungs_of(sweep, searched(sweep))
         say(why_none(rungs, sweep.objectives) or f"{sweep.pruner}: compared at steps {rungs}")

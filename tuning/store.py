@@ -142,7 +142,7 @@ def url_of(storage: str | None) -> str | None:
         url = sa.make_url(storage)
     except ArgumentError as e:
         raise ValueError(
-            f"--storage {storage}: a URL, such as postgresql://user:password@host/database or "
+            "--storage: not a database's URL, such as postgresql://user:password@host/database or "
             "sqlite:////data/sweep.db"
         ) from e
     if url.drivername in ("postgres", "postgresql"):

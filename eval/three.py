@@ -68,7 +68,10 @@ def classes(
 
 def variants(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="of three classes, the yardstick first")
+        list[str],
+        typer.Argument(
+            metavar="RUN...", help="of three classes, the yardstick first; or one variants.json"
+        ),
     ],
     names: Annotated[
         str, typer.Option(metavar="A,B,...", help="what to call them, in their order")
@@ -90,11 +93,14 @@ def variants(
     """
     from eval.classes.sources import split
     from eval.variants import variants as tabled
+    from eval.variants.listed import listed
     from eval.variants.page import write_page
     from eval.variants.table import table
 
     with quiet(as_json):
-        called = names.split(",") if names else ()
+        called = names.split(",") if names else []
+        if len(runs) == 1 and runs[0].endswith(".json"):
+            runs, called = or_exit(lambda: listed(Path(runs[0])))
         made = or_exit(lambda: tabled(runs, called, cohort or (), test, draws))
         target = out or or_exit(lambda: as_run(split(runs[0])[0])) / "report"
         page = or_exit(lambda: write_page(made, target))[0]

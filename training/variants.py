@@ -4,19 +4,22 @@
     python -m training variants face2bone model.face.facenet=none --only Face2Bone,-KAN,VGG16
 
 Each variant is a run of the recipe with a few settings changed, and resumes by itself as any run
-does; one that fails is named, and the others go on. The command for the table is printed last:
+does; one that fails is named, and the others go on. ``variants.json`` among the runs says which
+run is whose, and the command that makes a table of them is printed last:
 
-    python -m eval variants RUN RUN ... --names Face2Bone,-FSA,... --out DIR
+    python -m eval variants RUNS/variants.json --out DIR
 """
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from data_sharding.schema import write_atomic
 from training.config import Config
 from training.face import FACE2BONE
 from training.interrupt import EXIT_CODE, Interrupted
@@ -42,6 +45,8 @@ BASELINES: dict[str, str] = {
 }
 #: In a ``:smoke`` recipe, where nothing is pre-trained, the smallest of its kind.
 SMALLEST = {"ViT": "vit_tiny_patch16_224"}
+#: The file that says which run is whose.
+LIST = "variants.json"
 NAMES = (*ABLATIONS, *BASELINES)
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -108,10 +113,11 @@ def variants(
         except Exception as e:  # the others are worth having
             failed[n] = " ".join(str(e).split())[:300]
             typer.echo(f"error: {n}: {failed[n]}", err=True)
-    if len(done) > 1:
-        runs = shlex.join([str(folder) for folder in done.values()])
-        names = shlex.quote(",".join(done))
-        typer.echo(f"python -m eval variants {runs} --names {names} --out ...")
+    if done:
+        listed = configs[wanted[0]].paths.runs / LIST
+        runs = {n: folder.name for n, folder in done.items()}
+        write_atomic(listed, json.dumps({"recipe": of, "runs": runs}, indent=1) + "\n")
+        typer.echo(f"python -m eval variants {shlex.quote(str(listed))} --out ...")
     if failed:
         typer.echo(f"{len(failed)} of {len(configs)} failed: {', '.join(failed)}", err=True)
         raise typer.Exit(1)

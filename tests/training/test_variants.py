@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
 
 import pytest
 import torch
@@ -72,10 +72,11 @@ def test_one_command_trains_them_names_what_failed_and_says_what_makes_the_table
     ]
     said = CliRunner().invoke(app, [*words, "--only", "Face2Bone,-FSA,ViT"])
     assert said.exit_code == 0, said.output
-    last = said.output.splitlines()[-1]
-    assert last.startswith("python -m eval variants ")
-    assert last.endswith("--names Face2Bone,-FSA,ViT --out ...")
-    runs = [Path(word) for word in last.split()[4:7]]
+    listed = tmp_path / "runs" / "variants.json"
+    assert said.output.splitlines()[-1] == f"python -m eval variants {listed} --out ..."
+    told = json.loads(listed.read_text())["runs"]
+    assert list(told) == ["Face2Bone", "-FSA", "ViT"]
+    runs = [listed.parent / name for name in told.values()]
     assert all((run / "cohorts" / "faces-test" / "predictions.parquet").is_file() for run in runs)
     # a picture of 44 pixels is none that patches of 16 divide
     said = CliRunner().invoke(app, [*words, "input.size=44", "--only", "ViT,-FSA"])

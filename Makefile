@@ -3,6 +3,7 @@
 # make demo-li2026, make demo-classes: Li et al.'s system, and three classes in two stages or in one
 # make demo-faces: Face2Bone, from photographs; make demo-variants: its ablations and baselines
 # make bench  side-by-side benchmarks                   make bench-method  5-seed comparison of methods
+# make bench-regions  does the region that carries the signal come first?
 SHELL := /bin/bash
 PYTHON ?= python3.11
 PY := .venv/bin/python
@@ -15,7 +16,7 @@ fresh := $(if $(FRESH),--fresh)
 public := $(notdir $(abspath $(PUBLIC)))
 key := --key-file $(DEMO)/world/pseudonym.key
 
-.PHONY: setup demo demo-li2026 demo-classes demo-faces demo-variants test lint bench bench-method lock
+.PHONY: setup demo demo-li2026 demo-classes demo-faces demo-variants test lint bench bench-method bench-regions lock
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -101,6 +102,16 @@ demo-variants: export OSTEORAY_HOME := $(abspath $(FA))
 demo-variants: setup
 	$(PY) -m training variants face2bone:smoke input.size=48 image.epochs=10 compute.launcher=local paths.runs=$(FA)/variants $(fresh)
 	$(PY) -m eval variants $(FA)/variants/variants.json --out $(FA)/variants/table
+
+# One region carries all the signal, and nothing else tells: how often do Shapley values put it first?
+RE := $(DEMO)/regions
+bench-regions: export OSTEORAY_HOME := $(abspath $(RE))
+bench-regions: setup
+	$(PY) -m data_sharding phantom $(RE)/world --faces 600 --internal 0 --external 0 --public 0 --osteoporosis 0.33 \
+	  --face-weights nasolabial=1 --face-confounding 0 $(fresh)
+	$(PY) -m data_sharding pack $(RE)/world/faces $(RE)/shards/faces --key-file $(RE)/world/pseudonym.key $(fresh)
+	$(PY) -m training face2bone:smoke $(fresh)
+	$(PY) -m eval faces $(RE)/runs/latest --each 40 --people 16 --no-pixels --no-concepts
 
 test: setup
 	$(PY) -m pytest

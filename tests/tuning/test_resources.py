@@ -100,8 +100,8 @@ def test_the_count_is_that_of_trying_every_placement(nodes, workers, cpus, gpu):
 
 def test_what_can_never_fit_is_refused_with_what_to_change():
     said = (
-        "a trial takes 4 workers with 1 CPU each and 1 GiB of memory, and the cluster has "
-        "2 CPUs and 100 GiB of memory: lower compute.workers, compute.cpus_per_worker, "
+        "a trial takes 4 workers with 1 CPU each and 2 GiB of memory, and the cluster has "
+        "2 CPUs and 200 GiB of memory: lower compute.workers, compute.cpus_per_worker, "
         "or add nodes"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
@@ -126,8 +126,8 @@ def test_what_must_wait_is_said(capsys):
     assert "2 of 4 trials at a time, the others wait: a trial takes 1 CPU" in said
     assert "the cluster has 2 CPUs" in said
     assert lacking(Needs.of(ray(2, "compute.min_workers=1")), [node(0)]) == (
-        "it takes 1 to 2 workers with 1 CPU each and 1 GiB of memory, "
-        "and free are 0 CPUs and 100 GiB of memory"
+        "a trial takes 1 to 2 workers with 1 CPU each and 2 GiB of memory, "
+        "and there are 0 CPUs and 200 GiB of memory"
     )
 
 

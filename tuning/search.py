@@ -66,14 +66,16 @@ def one_by_one(sweep: Sweep, trials: int, study: Study) -> None:
     said = False
     with listening() as stop:
         while left := pending(study, trials):
-            worked = [work(sweep, slot, study) for slot in left]
+            worked = []
+            for slot in left:
+                if stop():
+                    raise Interrupted("stopped between two trials")
+                worked.append(work(sweep, slot, study, stop))
             if any(worked):
                 continue
             if not said:
                 say(f"waiting for trials that others work on: {', '.join(map(str, left))}")
                 said = True
-            if stop():
-                raise Interrupted("stopped while others work")
             time.sleep(WAIT_S)
 
 
@@ -92,4 +94,4 @@ def forget(sweep: Sweep) -> None:
         )
     delete_study(sweep)
     claims.clear()
-    shutil.rmtree(sweep.folder)
+    shutil.rmtree(sweep.folder, ignore_errors=not sweep.folder.exists())

@@ -7,6 +7,7 @@ one that takes the lock.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import time
@@ -116,7 +117,9 @@ def open_study(sweep: Sweep) -> Study:
             if not left:
                 raise ValueError(f"--storage {shown(sweep.storage)}: {_first_line(e)}") from e
             time.sleep(PAUSE_S)
-        except (KeyError, json.JSONDecodeError) as e:
+        except (KeyError, TypeError, ValueError) as e:
+            if sweep.storage:
+                raise
             raise ValueError(
                 f"{sweep.folder / 'journal.log'}: damaged within ({e}); put a copy of it back, or "
                 "start over with --fresh"
@@ -125,9 +128,10 @@ def open_study(sweep: Sweep) -> Study:
 
 
 def delete_study(sweep: Sweep) -> None:
-    """Forget all trials; files are left to the caller."""
-    study = open_study(sweep)
-    optuna.delete_study(study_name=study.study_name, storage=study._storage)
+    """Forget all trials that a database holds; files, the journal among them, are the caller's."""
+    if sweep.storage:
+        with contextlib.suppress(KeyError):  # there was none
+            optuna.delete_study(study_name=sweep.folder.name, storage=_storage(sweep))
 
 
 def url_of(storage: str | None) -> str | None:
@@ -161,7 +165,10 @@ def _storage(sweep: Sweep) -> BaseStorage:
         journal = sweep.folder / "journal.log"
         return JournalStorage(JournalFileBackend(str(journal), lock_obj=JournalLock(journal)))
     options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
-    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True, **options})
+    try:
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True, **options})
+    except ImportError as e:
+        raise ValueError(f"--storage {shown(url)}: its driver is not installed: {e}") from e
 
 
 def _same_place(sweep: Sweep) -> None:

@@ -29,11 +29,7 @@ from tuning.samplers import sampler as sampler_called
 from tuning.spaces import as_overrides, space_of
 
 #: What every trial is set to. Test splits and other sites are not predicted, and so not opened.
-OF_A_TRIAL = (
-    *(["predict=tune"] if "predict" in Config.model_fields else []),
-    "paths.external=[]",
-    "paths.unlabelled=[]",
-)
+OF_A_TRIAL = ("predict=tune", "paths.external=[]", "paths.unlabelled=[]")
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,6 @@ def work(sweep: Sweep, slot: int, study: Study | None = None, stop: Stop | None 
         slot: the trial, from 0.
         study: its study, if the caller has it open.
         stop: asked between two looks at the training, besides signals to this process.
-        stop: says when to stop, where signals are not heard (outside of a process's main thread).
 
     Raises:
         Interrupted: asked to stop, the trial goes on later.
@@ -99,10 +98,7 @@ class _Work:
             return
         try:
             config = self.sweep.config(self.drawn)
-            if (twin := self._twin()) is not None:
-                self._note("run", twin.user_attrs["run"])
-                say(f"trial {self.slot} has the settings of trial {twin.user_attrs['slot']}")
-                self._settle(TrialState.COMPLETE, twin.values)
+            if self._as_before():
                 return
             folder = self._prepared(config)
         except ValueError as e:
@@ -147,10 +143,22 @@ class _Work:
         say(f"trial {self.slot}{again}: {' '.join(self.drawn) or 'nothing left to vary'}")
         return True
 
-    def _twin(self) -> FrozenTrial | None:
-        """An earlier trial of the very same settings that was run to its end."""
-        complete = [t for t in settled(self.study) if t.state == TrialState.COMPLETE]
-        return next((t for t in complete if t.user_attrs["overrides"] == self.drawn), None)
+    def _as_before(self) -> bool:
+        """Take over what became of an earlier trial of the very same settings, if there is one."""
+        kinds = (TrialState.COMPLETE, TrialState.PRUNED)
+        known = [t for t in settled(self.study) if t.state in kinds]
+        twin = next((t for t in known if t.user_attrs["overrides"] == self.drawn), None)
+        if twin is None:
+            return False
+        say(f"trial {self.slot}: the settings of trial {twin.user_attrs['slot']}")
+        for step, score in twin.intermediate_values.items():
+            self.storage.set_trial_intermediate_value(self.id, step, score)
+        for name in ("run", "pruned_at"):
+            if name in twin.user_attrs:
+                self._note(name, twin.user_attrs[name])
+        complete = twin.state == TrialState.COMPLETE
+        self._settle(twin.state, twin.values if complete else None)
+        return True
 
     def _prepared(self, config: Config) -> Path:
         """The run's folder, when whoever a kill has orphaned there is gone."""

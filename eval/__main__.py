@@ -10,6 +10,8 @@ python -m eval classes --first RUN ...  three classes: two stages against one mo
 python -m eval variants RUN RUN ...   three classes: ablations and baselines, one table
 python -m eval fusion --face RUN --cxr RUN --out DIR  face, CXR and clinical scores as one
 python -m eval faces RUN              what of a face speaks for the answer
+python -m eval track RUN ...          log cohorts to W&B, offline unless asked
+python -m eval dashboard RUN ...      a W&B workspace and report of them, as JSON
 python -m eval lint TABLE             does a table of results contradict itself?
 """
 
@@ -24,6 +26,7 @@ from eval import console, steps
 from eval.ceiling import ceilings
 from eval.comparison.page import write_comparison
 from eval.console import judge, or_exit, quiet
+from eval.dashboards.command import HELP, dashboard, track
 from eval.evaluate import evaluate_run
 from eval.faces.command import faces
 from eval.gates import check
@@ -49,6 +52,8 @@ python -m eval classes --first RUN ...  three classes: two stages against one mo
 python -m eval variants RUN RUN ...   three classes: ablations and baselines, one table
 python -m eval fusion --face RUN --cxr RUN --out DIR  face, CXR and clinical scores as one
 python -m eval faces RUN              what of a face speaks for the answer
+python -m eval track RUN ...          log cohorts to W&B, offline unless asked
+python -m eval dashboard RUN ...      a W&B workspace and report of them, as JSON
 python -m eval lint TABLE             does a table of results contradict itself?
 
 A run is a folder holding cohorts/COHORT/predictions.parquet, as training leaves it; or a file of
@@ -254,6 +259,8 @@ app.command()(classes)
 app.command()(variants)
 app.command()(fusion)
 app.command()(faces)
+app.command(help=HELP)(track)
+app.command()(dashboard)
 
 
 @app.command()

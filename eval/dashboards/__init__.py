@@ -3,7 +3,7 @@
     python -m eval track RUN...        one W&B run for each evaluated run, offline
     python -m eval dashboard RUN...    a workspace and a report for them, as JSON
 
-Numbers, each with ``_lo`` and ``_hi`` beside it where there is an interval. The plain keys are of
+Numbers, each with _lo and _hi beside it where there is an interval. The plain keys are of
 the run's last model (the student where there is one), so that runs compare whatever they are made
 of; every other model's have its name in them:
 
@@ -24,21 +24,21 @@ Tables, of every model, a line of the table's `line` column for each (its run an
     eval/cohorts                              all of the above, a row for each cohort and model
     eval/drift                                a row for each cohort away from home and model
     eval/withheld                             what is not told, and why
-    eval/<cohort>/roc          fpr, tpr                    101 points
-    eval/<cohort>/pr           recall, precision           100 points
-    eval/<cohort>/calibration  predicted, observed, lo, hi  10 bins at most
-    eval/<cohort>/scores       low, high, share             10 bins at most
+    eval/<cohort>/roc          fpr, tpr: 101 points a line
+    eval/<cohort>/pr           recall, precision: 100 points
+    eval/<cohort>/calibration  predicted, observed, observed_lo, observed_hi: 10 bins at most
+    eval/<cohort>/scores       low, high, share: 10 bins at most
     eval/<cohort>/subgroups    by, level, patients, AUROC, sensitivity, specificity, their gaps
 
-Pictures: ``eval/<cohort>/gradcam``, of phantoms; of patients with --show-patients only, and never
+Pictures: eval/<cohort>/gradcam, of phantoms; of patients with --show-patients only, and never
 of faces (`python -m eval faces` has those, by the study's consent). They say what the model
 answered and whether it was right; no key, T-score or probability is beside them.
 
 What training logs is in runs of its own, one a stage, with job types teacher, pseudo, student and
-eval. An evaluation's job type is ``evaluation``, and its group is that of its run: of a trial the
-sweep's name, else ``track.group``, else the run's name.
+eval. An evaluation's job type is evaluation, and its group is that of its run: of a trial the
+sweep's name, else track.group, else the run's name.
 
-**No row of a patient leaves, and no small group.** Curves are read off at fixed places. What is of
+No row of a patient leaves, and no small group. Curves are read off at fixed places. What is of
 fewer than five patients, or of fewer than five with a positive or a negative label, is withheld,
 and with it what it could be told from. Names of cohorts and models do leave, as they are known to
 everybody who reads a report; those of sites and makers only where they are names of a dataset or of

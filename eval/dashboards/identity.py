@@ -30,11 +30,12 @@ def evaluation(folder: Path) -> Identity:
     config = config_of(folder)
     track = config.track if config else Config.model_fields["track"].default
     tree = config.model_dump(mode="json", exclude={*UNTOLD, *config.unused}) if config else {}
-    label = name if name.startswith(STAGE) else f"{name}-{STAGE}"
+    drawn = name.startswith(STAGE)
+    label = name if drawn else f"{name}-{STAGE}"
     return Identity(
         folder=folder,
         stage=STAGE,
-        id=f"{label}-{born(folder)}",
+        id=label if drawn else f"{label}-{born(folder)}",
         name=label,
         project=track.project,
         group=track.group or name,

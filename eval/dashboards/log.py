@@ -47,10 +47,19 @@ def log(identity: Identity, told: Told, mode: Mode) -> str:
     run.run.log(_payload(run.run, told, run.last + 1), step=run.last + 1)
     folder = run.finish(Recorded())
     _forget_paths(identity.folder / "wandb", folder)
-    record = {"sha256": digest} | ({"folder": folder.name} if mode == "offline" else {})
+    record: dict[str, Any] = {"sha256": digest, "pictures": sorted(told.pictures)}
+    record |= {"folder": folder.name} if mode == "offline" else {}
     fresh = state(identity.folder)  # training may have written there meanwhile
     save_state(identity.folder, fresh | {identity.stage: done | {mode: record}})
     return f"{size} {'sent' if mode == 'online' else f'in wandb/{folder.name}'}"
+
+
+def logged_pictures(identity: Identity) -> list[str] | None:
+    """Keys of the pictures that were logged, offline or online; None if nothing was logged yet."""
+    done = _object(state(identity.folder).get(identity.stage))
+    records = [_object(record) for record in done.values()]
+    keys = [k for r in records if isinstance(r.get("pictures"), list) for k in r["pictures"]]
+    return sorted({str(k) for k in keys}) if records else None
 
 
 def digest_of(identity: Identity, told: Told) -> str:

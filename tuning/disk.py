@@ -10,6 +10,7 @@ best trials only (`tuning.keep`). The rest is small and follows from how many pi
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -90,7 +91,9 @@ def of_sweep(sweep: Sweep) -> Need:
     """The most that a trial of the sweep takes: the recipe's own, or the largest that is drawn."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     configs = [sweep.config([])]
-    configs += [sweep.config(sweep.suggest(study.ask())) for _ in range(DRAWS)]
+    for _ in range(DRAWS):
+        with contextlib.suppress(ValueError):  # what does not go together fails its trial
+            configs.append(sweep.config(sweep.suggest(study.ask())))
     needs = [of_run(config) for config in configs]
     return Need(
         *(max(getattr(n, part) for n in needs) for part in ("weights", "working", "records")),

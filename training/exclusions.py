@@ -40,6 +40,12 @@ def refuse(config: Config) -> None:
             "crossmodal.run teaches one image model without local heads: take such a recipe "
             "(face2bone), or set crossmodal.run=null"
         )
+    layered = [n for n in config.models if getattr(config, n).layer_decay != 1]
+    if layered and (config.model.grid or config.model.face):
+        raise ValueError(
+            f"{layered[0]}.layer_decay: {config.model.name} is no stack of layers that was learnt "
+            f"before: set {layered[0]}.layer_decay=1"
+        )
     if config.predict == "tune" and config.data.folds > 1:
         raise ValueError(
             "predict=tune leaves out what a fold holds out, which is what folds are for: leave out "

@@ -177,6 +177,7 @@ def learn(
         stratify=config.data.stratify,
         spread=config.spread,
         augment_on=config.data.augment_on,
+        strength=stage.strength,
         served=served_path(folder, world) if config.track.samples else None,
     )
 

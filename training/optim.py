@@ -1,13 +1,19 @@
-"""AdamW, Adam or SGD with momentum; a cosine schedule after a linear warm-up, or one cycle."""
+"""AdamW, Adam or SGD with momentum; a cosine schedule after a linear warm-up, or one cycle.
+
+Parameters that learn alike are a group: matrices, which decay, and vectors, which do not; with
+``layer_decay`` such a pair for each layer.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
 
 from training.config import Stage
+from training.depth import rate_scales
 
 #: Of SGD (Li et al. 2026, section 1.3).
 MOMENTUM = 0.9
@@ -17,17 +23,31 @@ UP, FIRST, LAST = 0.3, 1 / 25, 1e-6
 
 
 def optimizer_for(model: nn.Module, stage: Stage) -> torch.optim.Optimizer:
-    """``stage.optimizer``, in which biases, norms and other vectors do not decay."""
+    """``stage.optimizer``, in which biases, norms and other vectors do not decay.
+
+    Raises:
+        ValueError: ``stage.layer_decay`` is set, and the network is not told apart by layers.
+    """
+    scales = rate_scales(model, stage.layer_decay)
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    decay = [p for _, p in named if p.ndim > 1]
-    rest = [p for _, p in named if p.ndim <= 1]
-    groups = [{"params": decay}, {"params": rest, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = []
+    for scale in sorted({scales[n] for n, _ in named}):
+        mine = [p for n, p in named if scales[n] == scale]
+        decay, rest = [p for p in mine if p.ndim > 1], [p for p in mine if p.ndim <= 1]
+        both = [{"params": decay}, {"params": rest, "weight_decay": 0.0}]
+        groups += [group | {"scale": scale} for group in both if group["params"]]
     settings = {"lr": stage.lr, "weight_decay": stage.weight_decay, "fused": True}
     if stage.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=MOMENTUM, **settings)
     if stage.optimizer == "adam":
         return torch.optim.Adam(groups, **settings)
     return torch.optim.AdamW(groups, **settings)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The rate of the next step, of each layer its part of it."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["scale"]
 
 
 def learning_rate(stage: Stage, step: int, steps_per_epoch: int) -> float:

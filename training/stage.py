@@ -23,6 +23,9 @@ class Stage(Section):
         default="cosine",
         description="cosine: to 0, after warmup_epochs; onecycle: up in 30% of the steps, to 1e-6",
     )
+    layer_decay: float = Field(
+        default=1.0, gt=0, le=1, description="each layer's rate, as part of the one's above it"
+    )
     weight_decay: float = Field(default=0.05, ge=0)
     warmup_epochs: float = Field(default=5, ge=0, description="of the cosine schedule")
     clip: float = Field(default=1.0, gt=0, description="maximal gradient norm")
@@ -30,6 +33,9 @@ class Stage(Section):
         default=0.999, ge=0, lt=1, description="decay of the weights' average; 0 is off"
     )
     augment: Literal["none", "weak", "strong", "li", "face", "face_upset"] = "weak"
+    strength: float = Field(
+        default=1.0, ge=0, le=2, description="of the augmentation: its amplitudes, times this"
+    )
     select: Literal["last", "best"] = Field(
         default="best", description="best: by AUROC on the tune split"
     )
@@ -41,6 +47,10 @@ class Stage(Section):
     def _by_something(self) -> Stage:
         if self.patience and self.select == "last":
             raise ValueError("patience waits for a better epoch: set select=best, or patience=null")
+        if self.strength != 1 and self.augment in ("none", "weak"):
+            raise ValueError(
+                f"augment={self.augment} has no amplitude: set strength=1, or augment=strong"
+            )
         return self
 
     #: By what an epoch is the best, among what validation records.
@@ -108,7 +118,8 @@ class CrossModal(Section):
     @field_validator("run")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
-        return value.absolute() if value else None
+        # runs/latest is another run tomorrow: config.yaml names the one that taught.
+        return value and (value.resolve() if value.is_symlink() else value.absolute())
 
 
 class Pseudo(Section):

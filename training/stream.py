@@ -83,6 +83,7 @@ class Stream:
     sample. With `spread` that many shards are shuffled together, instead of all (see `order`).
     Whoever looks at the weak view gets it resized to each of `weak`; or what teachers said of it,
     where that is known: `said`, for each group float32 [len(group.data), 2, C] (see `logits`).
+    `kind` and `strength` are of the augmentation.
     With `augment_on="device"` loader workers read and draw, and the device transforms in batch.
     `served` is a file for this launch and rank, which gets a line a step: what was handed over.
     """
@@ -102,10 +103,11 @@ class Stream:
         spread: int = 0,
         augment_on: str = "cpu",
         served: Path | None = None,
+        strength: float = 1.0,
     ) -> None:
         self.groups, self.preprocessor, self.kind = groups, preprocessor, kind
         self.seed, self.world, self.weak, self.said = seed, world, weak, said
-        self.loader_workers, self.served = loader_workers, served
+        self.loader_workers, self.served, self.strength = loader_workers, served, strength
         self.on_device = augment_on == "device"
         if served:
             served.parent.mkdir(parents=True, exist_ok=True)
@@ -201,7 +203,7 @@ class Stream:
             at = self.seed, epoch if g == 0 else place, key
             view = 0
             if self.kind != "none":
-                drawn = parameters_of(self.kind, image.shape, *at)
+                drawn = parameters_of(self.kind, image.shape, *at, strength=self.strength)
                 # The weak view is that flip alone (`augmentation.view_of`).
                 view = int(drawn.mirror)
                 if self.on_device:

@@ -32,6 +32,8 @@ AT_ODDS = [
     (["compute.strategy=single", "compute.workers=2"], ["compute.workers=1"]),
     (["compute.offload=true"], ["compute.strategy=zero1"]),
     (["target=osteoporosis"], ["pseudo.enabled=false"]),
+    (["teacher.strength=0.5"], ["teacher.strength=1", "teacher.augment=strong"]),
+    (["predict=tune", "data.folds=2"], ["predict=all", "data.folds=1"]),
 ]
 
 

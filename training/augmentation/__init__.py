@@ -20,18 +20,23 @@ from training.augmentation.sets import KINDS, flips
 __all__ = ["KINDS", "Parameters", "augment", "parameters_of", "view_of"]
 
 
-def parameters_of(kind: str, shape: tuple[int, ...], seed: int, draw: int, key: str) -> Parameters:
+def parameters_of(
+    kind: str, shape: tuple[int, ...], seed: int, draw: int, key: str, strength: float = 1.0
+) -> Parameters:
     """What is drawn for a picture of `shape` ([H, W] or [H, W, 3]); ValueError: no such kind."""
     if kind not in KINDS:
         raise ValueError(f"no augmentation {kind!r}: there are {', '.join(KINDS)}")
-    return KINDS[kind](generator(seed, draw, key), shape[0], shape[1])
+    return KINDS[kind](generator(seed, draw, key), shape[0], shape[1], strength)
 
 
-def augment(image: np.ndarray, kind: str, seed: int, draw: int, key: str) -> np.ndarray:
+def augment(
+    image: np.ndarray, kind: str, seed: int, draw: int, key: str, strength: float = 1.0
+) -> np.ndarray:
     """uint8 [H, W] or [H, W, 3], or uint16 [H, W] -> the same; `kind` is one of KINDS.
 
-    `draw` is the epoch, or a finer count where a sample is drawn more often. ValueError: no such
-    kind, or another picture; of 16 bits, CLAHE (face).
+    `draw` is the epoch, or a finer count where a sample is drawn more often; `strength` (0 to 2) is
+    a factor on all amplitudes, see `sets`. ValueError: no such kind, or another picture; of 16
+    bits, CLAHE (face).
     """
     if (str(image.dtype), image.ndim) not in (("uint8", 2), ("uint8", 3), ("uint16", 2)):
         raise ValueError(
@@ -40,7 +45,7 @@ def augment(image: np.ndarray, kind: str, seed: int, draw: int, key: str) -> np.
         )
     if kind == "none":
         return image
-    return parameters_of(kind, image.shape, seed, draw, key).apply(image)
+    return parameters_of(kind, image.shape, seed, draw, key, strength).apply(image)
 
 
 def view_of(seed: int, draw: int, key: str) -> int:

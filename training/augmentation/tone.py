@@ -34,15 +34,16 @@ class Tone:
         return cv2.LUT(image, self.table(image.dtype))
 
 
-def gamma(rng: Rng) -> Tone:
-    """v -> v^g with g in [.8, 1.25], log-uniform."""
-    return Tone(float(np.exp(rng.uniform(np.log(0.8), np.log(1.25)))))
+def gamma(rng: Rng, by: float = 1.0) -> Tone:
+    """v -> v^g with g in [.8, 1.25], log-uniform; `by` as strong."""
+    return Tone(float(np.exp(rng.uniform(np.log(0.8) * by, np.log(1.25) * by))))
 
 
-def jitter(rng: Rng) -> Tone:
-    """Brightness +- .1, contrast times .85 to 1.15 about mid-grey, and gamma."""
-    brightness, contrast = rng.uniform(-0.1, 0.1), rng.uniform(0.85, 1.15)
-    return Tone(gamma(rng).gamma, contrast, brightness)
+def jitter(rng: Rng, by: float = 1.0) -> Tone:
+    """Brightness +- .1, contrast times .85 to 1.15 about mid-grey, and gamma; `by` as strong."""
+    brightness = rng.uniform(-0.1 * by, 0.1 * by)
+    contrast = rng.uniform(1 - 0.15 * by, 1 + 0.15 * by)
+    return Tone(gamma(rng, by).gamma, contrast, brightness)
 
 
 def equalise(image: np.ndarray, clip: float) -> np.ndarray:

@@ -52,31 +52,33 @@ def crop(field: Field, rng: Rng, least: float) -> Field:
     return side * field[0] + dx, side * field[1] + dy
 
 
-def grid_distortion(field: Field, rng: Rng) -> Field:
-    """Stretch five columns and five rows by up to 30% each; the borders stay."""
+def grid_distortion(field: Field, rng: Rng, by: float = 1.0) -> Field:
+    """Stretch five columns and five rows by up to 30% each; the borders stay. `by` as strong."""
 
     def stretch(v: np.ndarray) -> np.ndarray:
-        widths = rng.uniform(0.7, 1.3, 5)
+        widths = rng.uniform(1 - 0.3 * by, 1 + 0.3 * by, 5)
         edges = np.concatenate([[0], np.cumsum(widths)]) / widths.sum()
         return np.interp(v, np.linspace(-1, 1, 6), 2 * edges - 1)
 
     return stretch(field[0]), stretch(field[1])
 
 
-def elastic(field: Field, rng: Rng) -> Field:
-    """Smooth random displacement: cubic between 5x5 control points, standard deviation 2.5%."""
+def elastic(field: Field, rng: Rng, by: float = 1.0) -> Field:
+    """Smooth random displacement: cubic between 5x5 control points, standard deviation 2.5%, `by`
+    as strong."""
 
     def push(v: np.ndarray) -> np.ndarray:
-        control = rng.normal(0, 0.05, (5, 5)).astype(np.float32)
+        control = rng.normal(0, 0.05 * by, (5, 5)).astype(np.float32)
         return v + cv2.resize(control, v.shape[::-1], interpolation=cv2.INTER_CUBIC)
 
     return push(field[0]), push(field[1])
 
 
-def optical_distortion(field: Field, rng: Rng) -> Field:
-    """Barrel or pincushion: r -> r (1 + k r^2) with |k| <= .1, r = 1 at the middle of an edge."""
+def optical_distortion(field: Field, rng: Rng, by: float = 1.0) -> Field:
+    """Barrel or pincushion: r -> r (1 + k r^2) with |k| <= .1, r = 1 at the middle of an edge; `by`
+    as strong."""
     x, y = field
-    factor = 1 + rng.uniform(-0.1, 0.1) * (x**2 + y**2)
+    factor = 1 + rng.uniform(-0.1 * by, 0.1 * by) * (x**2 + y**2)
     return x * factor, y * factor
 
 

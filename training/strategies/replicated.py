@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.config import Compute, Stage
-from training.optim import optimizer_for
+from training.optim import optimizer_for, set_rate
 from training.strategies import Batch, Task, add, autocast, buffers_of_rank_0
 from training.world import World
 
@@ -46,8 +46,7 @@ class Replicated:
         """See `Strategy`."""
         if not self.settled:
             self._settle(task, batch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        set_rate(self.optimizer, lr)
         sums = self._backward(task, batch)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.stage.clip)
         self.optimizer.step()

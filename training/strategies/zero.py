@@ -33,7 +33,7 @@ import torch.distributed as dist
 from torch import nn
 
 from training.config import Compute, Stage
-from training.optim import optimizer_for
+from training.optim import optimizer_for, set_rate
 from training.strategies import Batch, Task, add, autocast, buffers_of_rank_0
 from training.strategies.shares import Piece, apart, together
 from training.tracking import say
@@ -126,8 +126,7 @@ class Zero:
         Raises:
             ValueError: the gradient is not finite (zero1 to zero3; DeepSpeed skips such a step).
         """
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        set_rate(self.optimizer, lr)
         # DeepSpeed averages over the ranks: the factor makes it the sum that `global_real` divides.
         scale = self.world.size / batch.global_real
         sums: dict[str, torch.Tensor] = {}

@@ -12,6 +12,7 @@ import typer
 from optuna.study import Study
 
 from tuning.results import best, command, table, write_best
+from tuning.results.page import write_page
 from tuning.store import open_study
 from tuning.sweep import Sweep
 
@@ -37,6 +38,7 @@ def show(
 def conclude(sweep: Sweep, study: Study) -> None:
     """Print the table and how to go on, and write the sweep's files about its best."""
     typer.echo(table(sweep, study))
+    typer.echo(f"page:    {write_page(sweep, study)}")
     found = best(study)
     if found is None:
         return

@@ -21,7 +21,6 @@ from data_sharding.schema import write_atomic
 from training.config import Config
 from training.overrides import override
 from training.recipe_file import FORMAT
-from training.recipes import recipe
 from tuning.store import settled
 from tuning.sweep import Sweep
 
@@ -100,14 +99,11 @@ def write_best(sweep: Sweep, study: Study) -> Path | None:
     trial = best(study)
     if trial is None:
         return None
-    plain = recipe(sweep.recipe)
     fixed = [c.partition("=")[0] for c in sweep.changes]
     facts: dict[str, Any] = {
         "format": FORMAT,
         "recipe": sweep.recipe,
-        "fixed": {
-            n: {"from": value(plain, n), "to": value(sweep.base, n)} for n in dict.fromkeys(fixed)
-        },
+        "fixed": {n: value(sweep.base, n) for n in dict.fromkeys(fixed)},
         "settings": {n: {"from": a, "to": b} for n, (a, b) in diff(sweep, trial).items()},
         "found": {
             "sweep": sweep.folder.name,

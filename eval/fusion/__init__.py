@@ -33,7 +33,7 @@ from eval.estimate import Estimate, undefined
 from eval.frames import Frame
 from eval.fusion.met import Pairs, pairs
 from eval.fusion.modality import Modality, event_of, modality, task_of
-from eval.fusion.shapes import Event, Fitted, Fusion, Gain, Judged, Scored
+from eval.fusion.shapes import Event, Fitted, Fusion, Gain, Judged, Met, Scored
 from eval.inputs import check_level
 
 __all__ = ["Fusion", "fuse"]
@@ -68,7 +68,7 @@ def fuse(face: str, cxr: str, mixed: bool = False, level: float = 0.95) -> tuple
     clinical, why = _clinical(first, found, event)
     scored = {role: _scores(f, first, second, clinical, event) for role, f in found.frames.items()}
     label = found.frames["fitted"]["label"].to_numpy(np.float64)
-    _enough(label, mixed)
+    _enough(label, found.met)
     names = list(scored["fitted"])
     stacks = {
         " + ".join(of): _stack(of, scored["fitted"], label)
@@ -124,14 +124,23 @@ def _scores(
     return out
 
 
-def _enough(label: NDArray[np.float64], mixed: bool) -> None:
+def _enough(label: NDArray[np.float64], met: Sequence[Met]) -> None:
+    """Raise ValueError, with what would bring more, where too few are fitted to."""
     sick, well = int(label.sum()), int(label.size - label.sum())
-    if min(sick, well) < FEWEST:
-        more = "" if mixed else "; --mixed fits to those who are tuning data of one run only, too"
-        raise ValueError(
-            f"{sick} patients with and {well} without the event are tuning data of both runs: "
-            f"fewer than {FEWEST} of a kind cannot be fitted to{more}"
-        )
+    if min(sick, well) >= FEWEST:
+        return
+    apart = sum(m.other_role for m in met)
+    more = (
+        f"--mixed would fit to {apart} who are tuning data of one run and test data of the other, "
+        "too"
+        if apart
+        else "take more people, or more of them into tune (python -m data_sharding split), or "
+        "cross-validate both runs (--folds), whose out-of-fold scores may be fitted to"
+    )
+    raise ValueError(
+        f"{sick} patients with and {well} without the event are tuning data of both runs: fewer "
+        f"than {FEWEST} of a kind cannot be fitted to; {more}"
+    )
 
 
 def _stack(
@@ -238,7 +247,7 @@ def _notes(face: Modality, cxr: Modality, found: Pairs) -> list[str]:
     ]
     odd = sum(m.disagree for m in found.met)
     if odd:
-        notes.append(f"{odd} patients with another label in each run are left out.")
+        notes.append(f"{odd} patients with another label in each run are left out{_by(face, cxr)}.")
     small = found.frames["judged"]["label"].value_counts().min()
     if small < 100:
         notes.append(
@@ -246,3 +255,13 @@ def _notes(face: Modality, cxr: Modality, found: Pairs) -> list[str]:
             "that is not found may be there."
         )
     return notes
+
+
+def _by(face: Modality, cxr: Modality) -> str:
+    """Who labelled them, where that may be why."""
+    if not (face.policy and cxr.policy) or face.policy == cxr.policy:
+        return ""
+    return (
+        f": faces are labelled by {face.policy}, radiographs by {cxr.policy} (python -m "
+        "data_sharding policies --compare; variants with +minus-one= make T = -1.0 one class)"
+    )

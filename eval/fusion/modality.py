@@ -28,7 +28,8 @@ EITHER: Event = "low bone mass or osteoporosis"
 class Modality:
     """`people`: a row a patient, by name: cohort, fitted (bool), probability, label, `FACTS`.
 
-    `learnt_from` are the patients of the training split, None where the dataset cannot be read.
+    `learnt_from` are the patients of the training split, None where the dataset cannot be read;
+    `key_id` is its pseudonym key's fingerprint, `policy` what labelled it, "" there.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Modality:
     people: Frame
     learnt_from: frozenset[str] | None
     key_id: str
+    policy: str
 
 
 def task_of(named: str) -> Task:
@@ -95,7 +97,7 @@ def modality(name: str, named: str, task: Task, event: Event) -> Modality:
             f"{name}, {source.name}: {twice.size} patients are in two cohorts, such as {twice[0]} "
             f"in {' and '.join(places)}: nobody may be fitted to and judged"
         )
-    learnt_from, key_id = _pack(source.run)
+    learnt_from, key_id, policy = _pack(source.run)
     # of a cross-validated run the training patients' own scores are out of fold
     seen = people.index if learnt_from is None else people.index[_in_sample(people)]
     if learnt_from is not None and (both := sorted(learnt_from.intersection(seen))):
@@ -103,7 +105,7 @@ def modality(name: str, named: str, task: Task, event: Event) -> Modality:
             f"{name}, {source.name}: {len(both)} patients whom it learnt from are among those "
             f"predicted, such as {both[0]}: split by patient"
         )
-    return Modality(name, source, people, learnt_from, key_id)
+    return Modality(name, source, people, learnt_from, key_id, policy)
 
 
 def _in_sample(people: Frame) -> np.ndarray:
@@ -144,11 +146,11 @@ def _people(source: Source, cohort: str, event: Event) -> Frame:
     )
 
 
-def _pack(run: Run) -> tuple[frozenset[str] | None, str]:
-    """The training patients, and the pseudonym key's fingerprint; None and "" where unreadable."""
+def _pack(run: Run) -> tuple[frozenset[str] | None, str, str]:
+    """Training patients, fingerprint of the key, label policy; None, "" and "" where unreadable."""
     try:
         manifest, _, index = packed_rows(run)
     except ValueError:
-        return None, ""
+        return None, "", ""
     train = index.loc[index["split"] == "train", "patient"].astype(str)
-    return frozenset(train), manifest.key_id
+    return frozenset(train), manifest.key_id, manifest.policy

@@ -60,14 +60,14 @@ def markdown(made: Fusion) -> str:
 def met(m: Met) -> str:
     """Who was fitted to, or judged, and who could not be."""
     known = [
-        (m.only_face, f"a face only ({m.learnt_from_by_cxr:,} of them the CXR run learnt from)"),
-        (m.only_cxr, f"a radiograph only ({m.learnt_from_by_face:,} the face run learnt from)"),
+        (m.only_face, f"one of the face only ({m.learnt_from_by_cxr:,} the CXR run learnt from)"),
+        (m.only_cxr, f"one of the CXR only ({m.learnt_from_by_face:,} the face run learnt from)"),
         (m.other_role, "both, but tuning data of one run and test data of the other"),
         (m.unlabelled, "both, but no label"),
         (m.disagree, "both, with another label in each"),
     ]
     missing = "; ".join(f"{n:,} have {what}" for n, what in known if n)
-    return f"{m.role}: {m.both:,} patients have both{f'; {missing}' if missing else ''}"
+    return f"{m.role}: {m.both:,} patients have both scores{f'; {missing}' if missing else ''}"
 
 
 def weights(made: Fusion) -> list[str]:

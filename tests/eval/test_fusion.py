@@ -182,8 +182,8 @@ def test_who_lacks_what_is_counted(small):
     assert made.fitted_on[0] == 170
     assert made.cohorts[0].n == 286
     text = table(made)
-    assert "judged: 286 patients have both; 12 have a face only" in text
-    assert "30 have a radiograph only" in text
+    assert "judged: 286 patients have both scores; 12 have one of the face only" in text
+    assert "30 have one of the CXR only" in text
 
 
 def test_a_patient_of_two_roles_is_never_fitted_and_judged(small):
@@ -260,7 +260,11 @@ def test_a_few_that_disagree_are_left_out_and_counted(small):
     odd = int(known["label"].notna().sum())
     assert made.met[1].disagree == odd > 0
     assert made.cohorts[0].n == 300 - odd
-    assert any(f"{odd} patients with another label" in n for n in made.notes)
+    assert f"{odd} patients with another label in each run are left out." in made.notes
+    for run, policy in zip(small, ("face2bone/1", "three-class/1"), strict=True):
+        packed(run, policy=policy)
+    (said,) = (n for n in fused(small)[0].notes if f"{odd} patients with another label" in n)
+    assert "faces are labelled by face2bone/1, radiographs by three-class/1" in said
 
 
 @pytest.mark.parametrize(
@@ -304,8 +308,16 @@ def test_nobody_in_both_or_too_few(small):
     for cohort in ("asan-tune", "asan-test"):
         change(small[1], cohort, lambda f: f.assign(patient=f["patient"].str[1:]))
     change(small[1], "asan-tune", lambda f: f.iloc[:12])
-    with pytest.raises(ValueError, match="fewer than 10 of a kind cannot be fitted to; --mixed"):
+    with pytest.raises(ValueError, match=r"10 of a kind .* fitted to; take more people.*--folds"):
         fused(small)
+    place = small[1] / "cohorts"
+    test = pd.read_parquet(place / "asan-test/predictions.parquet")
+    some = test[test["patient"] < "test-00017"]
+    change(small[1], "asan-tune", lambda f: pd.concat([f, some.assign(cohort="asan-tune")]))
+    change(small[1], "asan-test", lambda f: f.drop(some.index))
+    with pytest.raises(ValueError, match="--mixed would fit to 17 who are tuning data of one run"):
+        fused(small)
+    assert fused(small, mixed=True)[0].fitted_on[0] == 29
     shutil.rmtree(small[1] / "cohorts/asan-test")
     with pytest.raises(ValueError, match="is test data of both"):
         fused(small)

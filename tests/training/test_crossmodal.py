@@ -90,6 +90,20 @@ def test_each_photograph_is_taught_by_its_patients_probabilities(made, pack, tmp
     assert len({c.identity({}) for c in (config, *others)}) == 4
 
 
+def test_a_link_to_the_latest_run_names_the_one_that_it_was(made, tmp_path):
+    runs = tmp_path / "cxr"
+    runs.mkdir()
+    for name in ("first", "second"):
+        write_run(runs / name, {"train": ["a"]})
+    link = runs / "latest"
+    link.symlink_to("first")
+    config = made(f"crossmodal.run={link}")
+    link.unlink()
+    link.symlink_to("second")
+    assert config.crossmodal.run == runs / "first"
+    assert Config.model_validate(config.model_dump()) == config
+
+
 def test_where_the_teacher_is_silent_the_label_is_all():
     """Against sums by hand, and against plain cross-entropy to the bit."""
     torch.manual_seed(0)

@@ -36,7 +36,7 @@ def cohort(name, n, seed, each=1, noise=0.7, reader=3, **columns):
     return rows.assign(**columns)
 
 
-def packed(run, n=400, seed=40, patients=None, classes=CLASSES):
+def packed(run, n=400, seed=40, patients=None, classes=CLASSES, policy="face2bone/1"):
     """Write packs/faces beside a run, with an index of `n` people, and name it in run.json."""
     who = people(n, seed)
     folder = run / "packs" / "faces"
@@ -55,7 +55,7 @@ def packed(run, n=400, seed=40, patients=None, classes=CLASSES):
     manifest = Manifest(
         name="faces",
         role="internal",
-        policy="face2bone/1",
+        policy=policy,
         classes=classes,
         settings={"pixels": "face/1", "show_faces": False},
         image_shape=(512, 512, 3),

@@ -105,14 +105,7 @@ def open_study(sweep: Sweep) -> Study:
     _same_place(sweep)
     for left in reversed(range(TRIES)):
         try:
-            return optuna.create_study(
-                storage=_storage(sweep),
-                study_name=sweep.folder.name,
-                directions=sweep.directions,
-                sampler=optuna.samplers.RandomSampler(seed=0),
-                pruner=optuna.pruners.NopPruner(),
-                load_if_exists=True,
-            )
+            return _opened(sweep, _storage(sweep))
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as e:
             if not left:
                 raise ValueError(f"--storage {shown(sweep.storage)}: {_first_line(e)}") from e
@@ -125,6 +118,18 @@ def open_study(sweep: Sweep) -> Study:
                 "start over with --fresh"
             ) from e
     raise AssertionError
+
+
+def _opened(sweep: Sweep, storage: BaseStorage) -> Study:
+    # These two are for whoever looks on; who draws, and who is stopped, is decided elsewhere.
+    how = {"sampler": optuna.samplers.RandomSampler(0), "pruner": optuna.pruners.NopPruner()}
+    name = sweep.folder.name
+    if name in optuna.get_all_study_names(storage):
+        return optuna.load_study(study_name=name, storage=storage, **how)
+    directions = sweep.directions
+    return optuna.create_study(
+        study_name=name, storage=storage, directions=directions, load_if_exists=True, **how
+    )
 
 
 def delete_study(sweep: Sweep) -> None:

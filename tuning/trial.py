@@ -24,6 +24,7 @@ from training.folder import complete, prepare, read_facts
 from training.interrupt import EXIT_CODE, Interrupted, Stop, listening
 from training.tracking import say
 from training.tracking.identity import mode_of
+from training.tracking.sync import stages_of
 from tuning.child import FULL, UNSEEN, Child, send, train
 from tuning.claims import Claim, claims_of
 from tuning.draw import draw, searched
@@ -39,6 +40,8 @@ from tuning.sweep import Sweep
 ATTEMPTS = 3
 #: Seconds between two looks at a run's metrics.
 LOOK_S = 0.2
+#: So many trials that failed for one and the same reason, and none that did not, end a sweep.
+ALIKE = 5
 #: Seconds that W&B may take for what a stopped run has recorded.
 SEND_S = 60.0
 
@@ -75,7 +78,18 @@ def work(sweep: Sweep, slot: int, study: Study | None = None, stop: Stop | None 
         except (Lost, UpdateFinishedTrialError):
             say(f"trial {slot}: another process has taken it")
             return False
+    _hope(sweep, settled(study))
     return True
+
+
+def _hope(sweep: Sweep, done: list[FrozenTrial]) -> None:
+    """ValueError where no trial can be expected to be better than those that failed."""
+    why = {t.user_attrs.get("why") if t.state == TrialState.FAIL else None for t in done}
+    if len(done) >= ALIKE and len(why) == 1 and None not in why:
+        raise ValueError(
+            f"all {len(done)} trials failed alike ({why.pop()}); put that right and start over "
+            f"with --fresh ({sweep.folder}/*/error.txt has more)"
+        )
 
 
 class _Work:
@@ -245,7 +259,7 @@ class _Work:
     def _send(self, config: Config, folder: Path) -> None:
         """To W&B; training does so itself where it ends by itself."""
         mode = mode_of(config.track.wandb)[0]
-        if mode == "disabled":
+        if mode == "disabled" or not stages_of(folder):
             return
         child = Child(send, folder, mode, folder=folder)
         deadline = time.monotonic() + SEND_S

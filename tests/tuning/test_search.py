@@ -1,31 +1,32 @@
-"""Sweeps on real, tiny runs in this process: to the end, killed, and with trials that fail."""
+"""Sweeps to their end: real ones, and ones whose trials fail in every way they can."""
 
 from __future__ import annotations
 
 import json
-import shlex
-import shutil
+import os
+import signal
+import threading
 
 import optuna
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from tests.conftest import pack_pictures
 from tests.training.test_image import relabel
-from training.launch import complete
-from training.overrides import override
-from training.recipes import recipe
-from tuning import search as searching
+from tests.tuning import pretend
+from tests.tuning.drivers import told
+from training.config import Config
+from training.folder import complete
+from training.interrupt import Interrupted
+from tuning import trial as trials
 from tuning.__main__ import app
-from tuning.results import best, command, table, write_best
-from tuning.search import Sweep, objective, only_one, open_study, revive, search, settled
+from tuning.claims import claims_of
+from tuning.objectives import objectives
+from tuning.search import search, settled
+from tuning.store import open_study
+from tuning.sweep import Sweep
 
 STATES = optuna.trial.TrialState
-
-
-class Killed(BaseException):
-    """What a kill looks like from within: nothing after it is done."""
 
 
 @pytest.fixture
@@ -34,149 +35,176 @@ def sweep(changes):
 
 
 @pytest.fixture
-def pretend(monkeypatch):
-    """Trials without training: the objective is a closed form of what was drawn."""
-    calls = []
-
-    def launch(config, folder):
-        calls.append(config)
-        (folder / "student").mkdir()
-        score = 1 - abs(config.student.lr - 0.01) - 0.01 * abs(config.student.temperature - 2)
-        record = {"step": 1, "tune/auroc": score}
-        (folder / "student" / "metrics.jsonl").write_text(json.dumps(record) + "\n")
-
-    monkeypatch.setattr(searching, "launch", launch)
-    return calls
+def pretended(monkeypatch):
+    monkeypatch.setattr(trials, "train", pretend.train)
 
 
-def params(study):
-    return [t.params for t in settled(study)]
+def begun(sweep):
+    return (sweep.folder / "begun.txt").read_text().split()
 
 
-def test_a_sweep_of_real_runs_and_the_command_that_repeats_its_best(sweep):
+def test_a_sweep_of_real_runs(sweep):
     study = search(sweep, 2)
-    assert [t.state for t in study.trials] == [STATES.COMPLETE] * 2
-    first, second = study.trials
+    assert [t.state for t in settled(study)] == [STATES.COMPLETE] * 2
+    first, second = settled(study)
     assert sweep.config(first.user_attrs["overrides"]).identity({}) == sweep.base.identity({})
     assert first.params != second.params
-    for trial in study.trials:
+    for trial in (first, second):
         run = sweep.folder / trial.user_attrs["run"]
         assert complete(run)
-        assert trial.value == objective(run)
-    found = best(study)
-    assert found is not None
-    facts = yaml.safe_load(write_best(sweep, study).read_text())
-    assert facts["tune_auroc"] == max(t.value for t in study.trials)
-    words = shlex.split(facts["command"])
-    assert words[:4] == ["python", "-m", "training", "ospenscreen:smoke"]
-    again = override(recipe(words[3]), words[4:])
-    assert again.identity({}) == sweep.config(found.user_attrs["overrides"]).identity({})
-    assert again.paths.runs == sweep.base.paths.runs
-    # Test and external cohorts are written by every run, and unknown to the search.
-    shutil.rmtree(sweep.folder / found.user_attrs["run"] / "cohorts")
-    assert objective(sweep.folder / found.user_attrs["run"]) == found.value
+        assert trial.values == objectives(run, ["auroc_low"])
+        # what a sweep must not know is not there to be known
+        assert [p.name for p in (run / "cohorts").iterdir()] == ["here-tune"]
+        config = Config.from_yaml(run / "config.yaml")
+        assert (config.predict, config.paths.external) == ("tune", ())
+        records = [
+            json.loads(line)
+            for stage in ("teacher", "student")
+            for line in (run / stage / "metrics.jsonl").read_text().splitlines()
+        ]
+        steps = [r["step"] for r in records]
+        reported = {steps[0]: records[0]["tune/auroc"], sum(steps): records[1]["tune/auroc"]}
+        assert trial.intermediate_values == reported
+    assert Sweep.at(sweep.folder) == sweep
 
 
-def test_the_same_command_goes_on_and_draws_what_an_unbroken_sweep_draws(sweep, changes, pretend):
+def test_the_same_command_goes_on_and_draws_what_an_unbroken_sweep_draws(sweep, changes, pretended):
     search(sweep, 5)
-    study = search(sweep, 14)
-    assert len(pretend) == 14
-    assert search(sweep, 14).trials == study.trials
-    assert len(pretend) == 14
-    assert len({json.dumps(p) for p in params(study)}) == 14
-    calm = search(sweep, 14, fresh=True)
-    assert params(calm) == params(study)
-    assert [t.value for t in calm.trials] == [t.value for t in study.trials]
+    search(sweep, 14)
+    parts = told(sweep)
+    assert len(begun(sweep)) == len(set(begun(sweep))) == 14
+    search(sweep, 14)
+    assert told(sweep) == parts
+    assert len(begun(sweep)) == 14
+    search(sweep, 14, fresh=True)
+    assert told(sweep) == parts
+    assert len(begun(sweep)) == 14
     other = Sweep.of("ospenscreen:smoke", [*changes, "seed=1"])
-    assert params(search(other, 2))[1] != params(calm)[1]
+    search(other, 2)
+    assert told(other)[1]["params"] != parts[1]["params"]
 
 
-def test_a_killed_trial_is_taken_up_again(sweep, pretend, monkeypatch):
-    real, runs = searching.launch, []
-
-    def dies(config, folder):
-        runs.append(folder)
-        if len(runs) == 3:
-            raise Killed
-        real(config, folder)
-
-    monkeypatch.setattr(searching, "launch", dies)
-    with pytest.raises(Killed):
-        search(sweep, 5)
-    with (sweep.folder / "journal.log").open("a") as f:
-        f.write('{"op_code": 6, "half a li')
-    study = search(sweep, 5)
-    assert runs[3] == runs[2]
-    assert len(runs) == 6
-    assert len(settled(study)) == 5
-    assert not study.get_trials(states=(STATES.RUNNING, STATES.WAITING))
-    assert study.trials[2].state == STATES.FAIL
-    assert study.trials[2].user_attrs["why"] == "killed while it ran, 1 time(s)"
-    assert params(study) == params(search(sweep, 5, fresh=True))
+def test_trials_end_badly_in_every_way_and_the_sweep_goes_on(sweep, monkeypatch):
+    monkeypatch.setattr(trials, "train", pretend.unlucky)
+    study = search(sweep, 7)
+    found = settled(study)
+    assert [t.state for t in found] == [STATES.COMPLETE] + [STATES.FAIL] * 5 + [STATES.COMPLETE]
+    why = [t.user_attrs.get("why", "") for t in found]
+    assert why[1] == "RuntimeError: CUDA out of memory: tried to allocate 4 GiB"
+    assert why[2] == "killed by signal 9 (out of memory?)"
+    assert why[3].startswith("ValueError: the loss is not finite any more")
+    assert why[4] == "ended with exit code 70"
+    assert "not finite" in why[5]
+    error = sweep.folder / found[1].user_attrs["run"] / "error.txt"
+    assert "Traceback" in error.read_text()
+    search(sweep, 7)  # what has failed is not tried again
+    assert [t.state for t in settled(study)] == [t.state for t in found]
 
 
-def test_a_trial_that_always_kills_is_given_up(sweep, pretend, monkeypatch):
-    monkeypatch.setattr(searching, "launch", lambda *_: (_ for _ in ()).throw(Killed()))
-    for _ in range(searching.ATTEMPTS):
-        with pytest.raises(Killed):
+def test_settings_that_do_not_go_together_fail_a_trial(sweep, monkeypatch, pretended):
+    monkeypatch.setattr(
+        Sweep, "suggest", lambda _, trial: [f"student.alpha={trial.suggest_float('a', 2, 3)}"]
+    )
+    (trial,) = settled(search(sweep, 1))
+    assert trial.state == STATES.FAIL
+    assert trial.user_attrs["why"].startswith("refused: student.alpha")
+
+
+def test_equal_settings_are_run_once(sweep, monkeypatch, pretended):
+    monkeypatch.setattr(Sweep, "suggest", lambda _, trial: ["student.lr=0.005"])
+    study = search(sweep, 3)
+    assert len(begun(sweep)) == 1
+    assert len({tuple(t.values) for t in settled(study)}) == 1
+    assert len({t.user_attrs["run"] for t in settled(study)}) == 1
+    assert len({tuple(t.intermediate_values.items()) for t in settled(study)}) == 1
+
+
+def test_a_full_disk_stops_the_sweep_and_fails_no_trial(sweep, monkeypatch):
+    monkeypatch.setattr(trials, "train", pretend.full)
+    for _ in range(5):  # however often it is tried
+        with pytest.raises(Interrupted, match="disk is full"):
             search(sweep, 2)
-    study = open_study(sweep)
-    revive(study)
-    assert len(settled(study)) == 1
-    assert not study.get_trials(states=(STATES.WAITING,))
+    assert settled(open_study(sweep)) == []
+    monkeypatch.setattr(trials, "train", pretend.train)
+    assert [t.state for t in settled(search(sweep, 2))] == [STATES.COMPLETE] * 2
 
 
-def test_failed_and_undefined_trials_are_recorded_and_the_sweep_goes_on(
-    sweep, pretend, monkeypatch
-):
-    real, n = searching.launch, 0
+def test_asked_to_stop_it_stops_between_two_steps_and_goes_on(sweep, monkeypatch):
+    monkeypatch.setattr(trials, "train", pretend.slow)
 
-    def fails(config, folder):
-        nonlocal n
-        n += 1
-        if n == 1:
-            raise RuntimeError("out of memory")
-        real(config, folder)
-        if n == 2:
-            (folder / "student" / "metrics.jsonl").write_text('{"step": 1, "train/loss": NaN}\n')
+    def ask():
+        while not (sweep.folder / "ready").exists():
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(searching, "launch", fails)
-    study = search(sweep, 4)
-    assert [t.state for t in study.trials] == [STATES.FAIL] * 2 + [STATES.COMPLETE] * 2
-    run = sweep.folder / study.trials[0].user_attrs["run"]
-    assert "RuntimeError: out of memory" in (run / "error.txt").read_text()
-    text = table(study)
-    assert "trial 0 failed: RuntimeError: out of memory" in text
-    assert "no tune/auroc in its last record" in text
-    assert len(text.splitlines()) == 1 + 4 + 2
-    found = best(study)
-    assert found is not None
-    assert found.value == max(t.value for t in study.trials[2:])
-    assert command(sweep, found).startswith("python -m training ospenscreen:smoke paths.internal=")
-
-
-def test_two_processes_do_not_share_a_sweep(sweep, pretend):
-    sweep.folder.mkdir(parents=True)
-    with only_one(sweep.folder), pytest.raises(ValueError, match="another process runs this sweep"):
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with pytest.raises(Interrupted):
         search(sweep, 1)
-    assert not pretend
+    asking.join()
+    (trial,) = open_study(sweep).trials
+    assert trial.state == STATES.RUNNING
+    assert trial.user_attrs["attempt"] == 0
+    (done,) = settled(search(sweep, 1))
+    assert (done.state, done.number) == (STATES.COMPLETE, trial.number)
 
 
-def test_other_settings_are_another_sweep_and_another_place_is_not(sweep, changes):
-    def folder(*more):
-        return Sweep.of("ospenscreen:smoke", [*changes, *more]).folder
+def test_data_that_does_not_fit_is_said_before_any_trial(changes, packs):
+    swapped = [*changes, f"paths.internal={packs['public']}", f"paths.public={packs['internal']}"]
+    sweep = Sweep.of("ospenscreen:smoke", swapped)
+    with pytest.raises(ValueError, match="packed as public"):
+        search(sweep, 2)
+    assert not open_study(sweep).trials
+
+
+def test_nothing_is_deleted_while_somebody_works(sweep, pretended):
+    search(sweep, 1)
+    claim = claims_of(sweep.folder, None).take(1)
+    assert claim is not None
+    with claim, pytest.raises(ValueError, match="trial 1 is being worked on"):
+        search(sweep, 2, fresh=True)
+    assert len(begun(sweep)) == 1
+
+
+def test_another_search_is_another_sweep_and_another_place_is_not(sweep, changes):
+    def folder(*more, **how):
+        return Sweep.of("ospenscreen:smoke", [*changes, *more], **how).folder
 
     assert folder("student.lr=0.003") != sweep.folder  # fixed, though to the recipe's own value
-    assert folder("seed=3") != sweep.folder
-    assert folder() == sweep.folder
+    others = [
+        folder("seed=3"),
+        folder(sampler="random"),
+        folder(pruner="none"),
+        folder(objectives=["auroc"]),
+        folder(objectives=["auroc", "cost"]),
+        folder(warm=sweep.folder),
+    ]
+    assert len({sweep.folder, *others}) == 7
+    assert folder() == folder(storage="sqlite:///x.db", concurrent=3, keep=1) == sweep.folder
 
 
-def test_the_command(changes, pretend):
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"sampler": "tpee"}, "did you mean tpe"),
+        ({"pruner": "asah"}, "did you mean asha"),
+        ({"objectives": ["auc"]}, "--objective auc"),
+        ({"objectives": ["c"]}, "no survival model"),
+        ({"space": "nobodys"}, "no search space"),
+        ({"concurrent": 0}, "--concurrent 0"),
+    ],
+)
+def test_what_there_is_not_is_refused(changes, how, said):
+    with pytest.raises(ValueError, match=said):
+        Sweep.of("ospenscreen:smoke", changes, **how)
+
+
+def test_the_command(changes, pretended):
     run = CliRunner().invoke
     done = run(app, ["ospenscreen:smoke", "--trials", "2", *changes])
     assert done.exit_code == 0, done.output
-    assert "tune AUROC" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("python -m training ospenscreen:smoke")
+    assert done.stdout.splitlines()[-1].startswith("sweep:   ")
+    assert "2 trials: 2 complete" in done.stdout
     for wrong in (["ospenscren"], ["ospenscreen:smoke", "student.lrr=1"]):
         refused = run(app, wrong)
         assert refused.exit_code == 2
@@ -184,13 +212,14 @@ def test_the_command(changes, pretend):
     missing = run(app, ["ospenscreen:smoke", "paths.internal=/nowhere"])
     assert missing.exit_code == 2
     assert "no manifest here" in missing.output
+    refused = run(app, ["ospenscreen:smoke", "--trials", "2", "--storage", "x", *changes])
+    assert refused.exit_code == 2
+    assert "--storage" in refused.output
 
 
-def test_a_sweep_without_a_complete_trial_says_so(changes, pretend, monkeypatch):
-    def fails(*_):
-        raise RuntimeError("no")
-
-    monkeypatch.setattr(searching, "launch", fails)
+def test_a_sweep_without_a_complete_trial_says_so(changes, monkeypatch):
+    monkeypatch.setattr(pretend, "number", lambda _: 1)
+    monkeypatch.setattr(trials, "train", pretend.unlucky)
     done = CliRunner().invoke(app, ["ospenscreen:smoke", "--trials", "1", *changes])
     assert done.exit_code == 1
     assert "no trial was completed" in done.output
@@ -208,7 +237,8 @@ def test_one_image_model_is_searched_without_a_public_set(tmp_path):
     ]
     sweep = Sweep.of("three_classes:smoke", changes)
     study = search(sweep, 2)
-    assert [set(p) for p in params(study)] == [{"image.lr", "image.weight_decay"}] * 2
-    for trial in study.trials:
+    assert [t.state for t in settled(study)] == [STATES.COMPLETE] * 2
+    for trial in settled(study):
         path = sweep.folder / trial.user_attrs["run"] / "image" / "metrics.jsonl"
-        assert trial.value == json.loads(path.read_text().splitlines()[-1])["tune/auroc"]
+        last = json.loads(path.read_text().splitlines()[-1])
+        assert trial.intermediate_values == {last["step"]: last["tune/auroc"]}

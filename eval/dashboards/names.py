@@ -27,7 +27,9 @@ _SIGNS = {"≥": "from-", "≤": "to-", "<": "below-", ">": "above-"}
 
 
 def slug(name: str) -> str:
-    """A name as part of a key: letters, digits, dot, dash and underscore.
+    """A name as part of a key: letters, digits, dash and underscore.
+
+    W&B takes a dot in a key for a field of what is before it, so a dot becomes an underscore.
 
     Raises:
         ValueError: it holds a pseudonym, which is a patient's or a picture's.
@@ -36,8 +38,8 @@ def slug(name: str) -> str:
         raise ValueError(f"{name[:12]}...: a pseudonym is no name for a cohort or a model")
     for sign, word in _SIGNS.items():
         name = name.replace(sign, word)
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
-    return plain.strip("-._")[:LONGEST] or "unnamed"
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", name.replace(".", "_"))
+    return plain.strip("-_")[:LONGEST] or "unnamed"
 
 
 def slugs(names: Iterable[str]) -> dict[str, str]:

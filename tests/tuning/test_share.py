@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 
 import pytest
+import torch
 
-from tests.training.conftest import one_thread  # noqa: F401
 from tests.tuning.trials import PRUNED, add
 from training.folder import complete, prepare, read_facts
 from training.launch import launch
@@ -20,6 +21,15 @@ from tuning.sweep import Sweep
 @pytest.fixture
 def sweep(changes):
     return Sweep.of("ospenscreen:smoke", [*changes, "model.name=test_convnext"])
+
+
+@pytest.fixture
+def one_thread():
+    """Threads would add their sums in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def files(folder):
@@ -43,7 +53,7 @@ def test_a_run_with_a_teacher_taken_over_is_to_the_byte_the_run_that_trains_it(
     changes,
     tmp_path,
     one_thread,
-    capsys,  # noqa: F811
+    capsys,
 ):
     study = open_study(sweep)
     donor, _ = trained(sweep, [])
@@ -89,9 +99,6 @@ def donor(sweep):
     weights = folder / "teacher" / "weights"
     weights.mkdir(parents=True)
     (weights / "model.safetensors").write_bytes(b"weights")
-    sha256 = "9b6af2b5eab41cbeadc4ec97a4e0a3d5a0f2a1ad2f2a0f3f4b0c1c0a0a0a0a0a"
-    import hashlib
-
     sha256 = hashlib.sha256(b"weights").hexdigest()
     (weights / "config.json").write_text(json.dumps({"sha256": sha256}))
     (folder / "teacher" / "metrics.jsonl").write_text('{"step": 1}\n')

@@ -194,16 +194,18 @@ def _importances(sweep: Sweep, study: Study) -> Picture:
                     bar.set(facecolor=COLOURS[k % len(COLOURS)])
             legend(axes)
 
+    complete = _complete(study)
     try:
+        if not any(t.params != complete[0].params for t in complete):
+            raise ValueError("no two complete trials differ")
         made = _draw(lambda: drawn.plot_param_importances(study), dress, name)
     except (ValueError, RuntimeError) as e:
         return Picture(name, None, f"Importances: too few trials to tell ({_line(e)}).")
-    n = len(_complete(study))
-    return Picture(
-        *(name, made),
-        f"Optuna's importances of settings (PED-ANOVA) in {n} complete trials. Of so few they "
-        "are a hint: another seed may order them otherwise.",
+    caption = (
+        f"Optuna's importances of settings (PED-ANOVA) in {len(complete)} complete trials. Of so "
+        "few they are a hint: another seed may order them otherwise."
     )
+    return Picture(name, made, caption)
 
 
 def _parallel(sweep: Sweep, study: Study) -> Picture:

@@ -15,6 +15,7 @@ second dataset with ``--splits-of`` the first.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -25,14 +26,19 @@ from training.config import Config, CrossModal, predictions_of
 from training.target import CLASS_COLUMNS, TARGETS
 from training.tasks import Distil
 
+#: Splits that the student is chosen or judged by, and what to do where the teacher learnt from one.
+JUDGED = {
+    ("tune", "test"): "pack it with --splits-of the dataset that the run learnt from",
+    ("external",): "leave it out of paths.external",
+}
 
-def check_crossmodal(config: Config, name: str, index: pd.DataFrame) -> None:
+
+def check_crossmodal(config: Config, indexes: Mapping[str, pd.DataFrame]) -> None:
     """See that the teacher may teach, before anything is learnt.
 
     Args:
         config: names the teacher, and the target.
-        name: of the dataset that the student learns from.
-        index: its index.
+        indexes: of the datasets of the run, by name; that which it learns from comes first.
 
     Raises:
         ValueError: the run is not cross-validated, learnt another target, knows none of the
@@ -41,18 +47,20 @@ def check_crossmodal(config: Config, name: str, index: pd.DataFrame) -> None:
     run = config.crossmodal.run
     said = _read(config.crossmodal, config.target)
     learnt_from = set(said.loc[said["cohort"].str.endswith(TRAIN), "patient"])
+    mine, index = next(iter(indexes.items()))
     if not learnt_from & set(index["patient"]):
         raise ValueError(
-            f"crossmodal.run={run}: none of its patients is in {name}: pack both "
+            f"crossmodal.run={run}: none of its patients is in {mine}: pack both "
             "datasets with the same --name and --key-file"
         )
-    judged = index.loc[index["split"].isin(["tune", "test"]), "patient"]
-    if both := sorted(learnt_from & set(judged)):
-        raise ValueError(
-            f"crossmodal.run={run}: learnt from {len(both)} patients, such as {both[0]}, that "
-            f"{name} has in tune or test: pack it with --splits-of the dataset that "
-            "the run learnt from"
-        )
+    for name, index in indexes.items():
+        for splits, fix in JUDGED.items():
+            judged = set(index.loc[index["split"].isin(splits), "patient"])
+            if both := sorted(learnt_from & judged):
+                raise ValueError(
+                    f"crossmodal.run={run}: learnt from {len(both)} patients, such as {both[0]}, "
+                    f"that {name} has in {' or '.join(splits)}: {fix}"
+                )
 
 
 def taught(cross: CrossModal, target: str, data: ShardDataset) -> np.ndarray:

@@ -69,8 +69,7 @@ def open_packs(config: Config) -> dict[str, Pack]:
     if config.data.shards:
         _check_shards(config)
     if config.crossmodal.run:
-        pack = next(p for p in packs.values() if p.manifest.role == "internal")
-        check_crossmodal(config, pack.manifest.name, pack.index)
+        check_crossmodal(config, {n: p.index for n, p in packs.items()})
     return packs
 
 

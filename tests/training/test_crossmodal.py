@@ -15,7 +15,7 @@ from data_sharding.reader import ShardDataset
 from tests.training.faces import CLASSES, pack_faces
 from training.batch import Batch
 from training.config import Config
-from training.crossmodal import taught
+from training.crossmodal import check_crossmodal, taught
 from training.launch import complete, launch, prepare
 from training.overrides import override
 from training.recipes import recipe
@@ -145,6 +145,14 @@ def test_teachers_that_would_leak_or_cannot_teach_are_refused(made, pack, tmp_pa
     refused("other", "learnt osteoporosis, and", judged={"train": train}, target="osteoporosis")
     refused("half", "not complete", judged={"train": train}, done=False)
     refused("plain", "no out-of-fold predictions", judged={"tune": train})
+    index = ShardDataset(pack).index
+    abroad = index.assign(split="external", patient="north-" + index["patient"])
+    config = made(f"crossmodal.run={tmp_path / 'fits'}")
+    write_run(tmp_path / "fits", {"train": train})
+    check_crossmodal(config, {"faces": index, "abroad": abroad})
+    abroad.loc[abroad.index[0], "patient"] = train[0]
+    with pytest.raises(ValueError, match=r"1 patients, .* that abroad has in external: leave it"):
+        check_crossmodal(config, {"faces": index, "abroad": abroad})
     with pytest.raises(ValueError, match="nowhere: not a run"):
         prepare(made(f"crossmodal.run={tmp_path / 'nowhere'}"))
     with pytest.raises(ValueError, match=r"crossmodal\.run teaches one image model"):

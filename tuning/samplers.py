@@ -16,6 +16,8 @@ from collections.abc import Callable
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
 
 #: Trials drawn by chance before there is something to learn from.
 STARTUP = 10
@@ -45,9 +47,22 @@ def gp(seed: int, concurrent: int, n_objectives: int) -> BaseSampler:
     return GPSampler(seed=seed, n_startup_trials=STARTUP, warn_independent_sampling=False)
 
 
+class Generations(NSGAIISampler):
+    """NSGA-II whose first generation has the trials that were given as well.
+
+    Optuna counts those alone that it drew, and the recipe itself would never be a parent.
+    """
+
+    def get_population(self, study: Study, generation: int) -> list[FrozenTrial]:
+        """The complete trials of a generation."""
+        trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        key = self._get_generation_key()
+        return [t for t in trials if t.system_attrs.get(key, 0) == generation]
+
+
 def nsga2(seed: int, concurrent: int, n_objectives: int) -> BaseSampler:
     """NSGA-II (Deb et al. 2002): generations of parents that no other one beats in everything."""
-    return NSGAIISampler(seed=seed, population_size=POPULATION)
+    return Generations(seed=seed, population_size=POPULATION)
 
 
 def random(seed: int, concurrent: int, n_objectives: int) -> BaseSampler:

@@ -218,7 +218,7 @@ def _trial(sweep: Sweep, place: Path, slot: int) -> None:
             work(sweep, slot, stop=stop)
         except Interrupted:
             pass
-        except ValueError as e:
+        except (ValueError, OSError) as e:
             write_atomic(place / "error", f"ValueError\n{e}")
         except Exception as e:
             write_atomic(place / "error", f"Error\n{type(e).__name__}: {e}")

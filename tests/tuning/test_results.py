@@ -122,9 +122,28 @@ def test_a_small_study_has_reasons_in_place_of_pictures(changes):
     assert found["history-auroc_low"].svg
     assert found["importances"].svg is None
     assert "too few trials" in found["importances"].caption
-    for _ in range(3):  # all alike: nothing varies
-        add(sweep, study, [0.7], params={"student.lr": 0.001})
-    write_page(sweep, study)
+    for lr in (0.001, 0.001, 0.002):  # all of one value: nothing mattered
+        add(sweep, study, [0.7], params={"student.lr": lr})
+    found = {p.name: p for p in pictures(sweep, study)}
+    assert "other values" in found["importances"].caption
+    assert found["parallel"].svg
+    assert (
+        "No trial beat the recipe as it is: AUROC low 0.7000."
+        in write_page(sweep, study).read_text()
+    )
+
+
+def test_the_page_says_which_is_the_best(searched):
+    sweep, study = searched
+    text = write_page(sweep, study).read_text()
+    front = len(study.best_trials)
+    assert (
+        "Trial 10 is the best: AUROC low 0.8000. The recipe as it is has AUROC low 0.7000." in text
+        if len(sweep.objectives) == 1
+        else f"{front} of 9 complete trials are on the Pareto front. By AUROC low the first is "
+        "trial 10" in text
+    )
+    assert "says whether it holds" in text
 
 
 def test_the_page_holds_no_place_and_no_script(searched):

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from data_sharding.schema import write_atomic
 from eval.places import without_places
 from eval.reporting.page import environment
-from tuning.results.best import best, diff, value
+from tuning.results.best import best, diff, fronts, value
 from tuning.results.confirm import Confirmed, confirmed, splits
 from tuning.results.pictures import pictures, write_pictures
 from tuning.results.table import NAMES, Line, lines, score, shown, summary
@@ -36,7 +36,7 @@ def write_page(sweep: Sweep, study: Study) -> Path:
         sweep=sweep,
         name=sweep.folder.name,
         lead=lead(sweep, study, chosen),
-        held=held(known),
+        held=held(known, chosen),
         known=known,
         splits=splits(known) if known else [],
         summary=summary(sweep, study),
@@ -57,21 +57,30 @@ def lead(sweep: Sweep, study: Study, chosen: FrozenTrial | None) -> str:
     """The best and the recipe as it is, in a sentence."""
     if chosen is None:
         return "No trial is complete yet."
-    said = _scores(sweep, chosen)
-    first = by_slot(study).get(0)
-    if chosen.user_attrs["slot"] == 0:
+    slot, said = chosen.user_attrs["slot"], _scores(sweep, chosen)
+    name = "the recipe as it is" if slot == 0 else f"trial {slot}"
+    if len(sweep.objectives) > 1:
+        front, *others = fronts(study)
+        n = len(front) + sum(map(len, others))
+        first = NAMES.get(sweep.objectives[0], sweep.objectives[0])
+        return (
+            f"{len(front)} of {n} complete trials are on the Pareto front. By {first} the first is "
+            f"{name}: {said}."
+        )
+    if slot == 0:
         return f"No trial beat the recipe as it is: {said}."
-    if first is None or first.state != TrialState.COMPLETE:
-        return f"Trial {chosen.user_attrs['slot']} is the best: {said}."
-    return f"Trial {chosen.user_attrs['slot']} is the best: {said}. The recipe as it is has " + (
-        f"{_scores(sweep, first)}."
-    )
+    own = by_slot(study).get(0)
+    if own is None or own.state != TrialState.COMPLETE:
+        return f"Trial {slot} is the best: {said}."
+    return f"Trial {slot} is the best: {said}. The recipe as it is has {_scores(sweep, own)}."
 
 
-def held(known: Confirmed | None) -> str:
+def held(known: Confirmed | None, chosen: FrozenTrial | None) -> str:
     """Whether the best is better, in a sentence."""
     made = (known.test or known.tune) if known else None
     if known is None or made is None:
+        if chosen is None or chosen.user_attrs["slot"] == 0:
+            return "There is no gain to confirm."
         return (
             "Chosen as the best of many on the tune split, its score is optimistic: "
             "python -m tuning confirm says whether it holds."

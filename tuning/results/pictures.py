@@ -19,8 +19,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FixedFormatter as Fixed
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -196,8 +195,9 @@ def _importances(sweep: Sweep, study: Study) -> Picture:
 
     complete = _complete(study)
     try:
-        if not any(t.params != complete[0].params for t in complete):
-            raise ValueError("no two complete trials differ")
+        for what in ("params", "values"):
+            if not any(getattr(t, what) != getattr(complete[0], what) for t in complete):
+                raise ValueError(f"no two complete trials have other {what}")
         made = _draw(lambda: drawn.plot_param_importances(study), dress, name)
     except (ValueError, RuntimeError) as e:
         return Picture(name, None, f"Importances: too few trials to tell ({_line(e)}).")
@@ -225,8 +225,8 @@ def _parallel(sweep: Sweep, study: Study) -> Picture:
         figure = axes.get_figure()
         for each in figure.axes if figure else ():
             each.grid(visible=False)
-            if not each.yaxis.get_visible() or isinstance(each.yaxis.get_major_formatter(), Fixed):
-                continue
+            if isinstance(each.yaxis.get_major_locator(), FixedLocator):
+                continue  # names, ranks, and what was not drawn in every trial: Optuna's own ticks
             low, high = each.get_ylim()
             log = each.get_yscale() == "log"
             ends = [low, (low * high) ** 0.5 if log else (low + high) / 2, high]
@@ -248,14 +248,14 @@ def _parallel(sweep: Sweep, study: Study) -> Picture:
 
 
 def legend(axes: Axes) -> None:
-    """Each label once, inside the axes; none where there are too many."""
+    """Each label once, inside the axes; none where there is but one, or too many."""
     handles, labels = axes.get_legend_handles_labels()
     once = {
         label: h for h, label in zip(handles, labels, strict=True) if label[:1] not in ("", "_")
     }
     if old := axes.get_legend():
         old.remove()
-    if once and len(once) <= NAMED:
+    if 1 < len(once) <= NAMED:
         axes.legend(once.values(), once.keys(), loc="best")
 
 

@@ -70,6 +70,9 @@ def run_on_tune(sweep: Sweep, trials: int, concurrent: int) -> None:
         return
     with listening() as stop, _place(sweep) as place, connected(sweep.base), listening(stop):
         concurrent = side_by_side(sweep.base, concurrent, _nodes())
+        needs = Needs.of(sweep.base)
+        if not needs.fit(_free()):
+            say(f"others hold what a trial needs, waiting: {lacking(needs, _free())}")
         lost, told = 0, False
         while (left := pending(study, trials)) and not stop():
             held = set(claims.held())
@@ -86,7 +89,7 @@ def run_on_tune(sweep: Sweep, trials: int, concurrent: int) -> None:
                     f"{LOST} times every trial's process was lost before it ended: look at the "
                     "cluster's memory and at `ray status`; the same command goes on"
                 )
-    if stop():
+    if stop() and pending(study, trials):
         raise Interrupted("stopped, what is done is kept")
 
 
@@ -108,8 +111,6 @@ def _round(sweep: Sweep, place: Path, slots: list[int], concurrent: int, stop: S
         _trial(sweep, place, told["slot"])
 
     needs = Needs.of(sweep.base)
-    if not needs.fit(_free()):
-        say(f"waiting for a place: {lacking(needs, _free())}")
     tuner = tune.Tuner(
         tune.with_resources(trial, tune.PlacementGroupFactory([needs.process])),
         param_space={"slot": tune.grid_search(slots)},

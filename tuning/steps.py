@@ -69,11 +69,12 @@ def rungs_of(sweep: Sweep, drawn: list[str]) -> tuple[int, ...]:
     """
     config = sweep.config([])
     steps = planned(config)
-    last = list(stages(config).values())[-1]
-    first = max(1, steps[-1] // last.epochs)
-    shared = all(name.startswith(AFTER_TEACHER) for name in drawn)
-    start = steps[0] if shared and len(steps) > 1 else 0
-    return rungs(first, sum(steps), start)
+    shared = len(steps) > 1 and all(name.startswith(AFTER_TEACHER) for name in drawn)
+    stage = list(stages(config).values())[int(shared)]
+    # While the learning rate still rises a score says little; of a short run it is most of it.
+    epochs = max(1.0, min(stage.warmup_epochs, stage.epochs / 4))
+    first = round(steps[int(shared)] / stage.epochs * epochs)
+    return rungs(first, sum(steps), steps[0] if shared else 0)
 
 
 def _has_proxies(config: Config) -> bool:

@@ -101,6 +101,7 @@ def open_study(sweep: Sweep) -> Study:
         ValueError: the storage cannot be opened or is damaged, or the sweep was begun in another.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    url_of(sweep.storage)
     sweep.save()
     _same_place(sweep)
     for left in reversed(range(TRIES)):

@@ -50,6 +50,10 @@ class Lost(Exception):
     """Another process has taken the trial from us."""
 
 
+class GivenUp(Exception):
+    """It has failed for good, and the study says why."""
+
+
 def work(sweep: Sweep, slot: int, study: Study | None = None, stop: Stop | None = None) -> bool:
     """Do what is left of one trial; False where another live process works on it.
 
@@ -108,8 +112,16 @@ class _Work:
 
     def do(self) -> None:
         """Settle it."""
-        if not self._begin():
+        try:
+            self._begin()
+            self._run()
+        except GivenUp:
             return
+        except Interrupted:
+            self._note("attempt", self._trial().user_attrs["attempt"] - 1)  # no kill
+            raise
+
+    def _run(self) -> None:
         try:
             config = self.sweep.config(self.drawn)
             if self._as_before():
@@ -118,11 +130,7 @@ class _Work:
         except ValueError as e:
             self._settle(TrialState.FAIL, why=f"refused: {e}")
             return
-        try:
-            pruned, why = self._trained(config, folder)
-        except Interrupted:
-            self._note("attempt", self._trial().user_attrs["attempt"] - 1)  # no kill
-            raise
+        pruned, why = self._trained(config, folder)
         if pruned or why:
             self._send(config, folder)
         self._note("seconds", self._seconds(folder))
@@ -142,20 +150,19 @@ class _Work:
         else:
             self._settle(TrialState.COMPLETE, values)
 
-    def _begin(self) -> bool:
-        """Count the attempt; False where there were enough, and the trial is given up."""
+    def _begin(self) -> None:
+        """Count the attempt; GivenUp where there were enough."""
         trial = self._trial()
         attempts, reported = trial.user_attrs.get("attempt", 0), len(trial.intermediate_values)
         if reported > trial.user_attrs.get("reported", 0):
             attempts = 0  # it came further: that is a long run, and no deadly one
         if attempts >= ATTEMPTS:
             self._settle(TrialState.FAIL, why=f"killed while it ran, {attempts} times")
-            return False
+            raise GivenUp
         self._note("attempt", attempts + 1)
         self._note("reported", reported)
         again = f" again, from {reported} epoch(s) on" if attempts or reported else ""
         say(f"trial {self.slot}{again}: {' '.join(self.drawn) or 'nothing left to vary'}")
-        return True
 
     def _as_before(self) -> bool:
         """Take over what became of an earlier trial of the very same settings, if there is one."""
@@ -217,8 +224,7 @@ class _Work:
             if child.code not in (EXIT_CODE, -15, UNSEEN):
                 return False, child.why()
             self._still_ours()
-            if not self._begin():
-                raise Lost
+            self._begin()
         return self._report(config, folder), None
 
     def _watched(self, child: Child, config: Config, folder: Path) -> bool:

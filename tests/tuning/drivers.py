@@ -71,11 +71,16 @@ class Driver:
             if re.search(pattern, line):
                 return line
 
-    def end(self, seconds: float = 240) -> int:
-        """Wait for its end; its exit code."""
+    def rest(self, seconds: float = 240) -> list[str]:
+        """All it says until it and all it has started have ended, or closed their mouths."""
         deadline = time.monotonic() + seconds
         while (line := self._said.get(timeout=max(0, deadline - time.monotonic()))) is not None:
             self.lines.append(line)
+        return self.lines
+
+    def end(self, seconds: float = 240) -> int:
+        """Wait for its end; its exit code."""
+        self.rest(seconds)
         return self.process.wait()
 
     def kill(self, with_children: bool = False) -> None:

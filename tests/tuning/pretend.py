@@ -83,6 +83,11 @@ def unlucky(config: Config, folder: Path) -> None:
             train(config, folder)
 
 
+def fails(config: Config, folder: Path) -> None:
+    """An installation that lacks something."""
+    raise ImportError("no such library")
+
+
 def full(config: Config, folder: Path) -> None:
     """A disk without room."""
     raise OSError(28, "No space left on device")
@@ -99,9 +104,3 @@ def slow(config: Config, folder: Path) -> None:
         while not stop():
             time.sleep(0.01)
     raise Interrupted("asked to stop")
-
-
-def deadly(config: Config, folder: Path) -> None:
-    """Takes the sweep's own process along."""
-    (folder.parent / "ready").touch()
-    time.sleep(60)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from data_sharding.private import only_one
 from tests.conftest import pack_pictures
 from tests.tuning.drivers import Driver, begun, told, unsure
 from tuning.sweep import Sweep
 
 #: As measured once: 12 trials, killed at 3, 6 and 9; here as many as a test may take.
-TRIALS, KILLS = 5, (1, 3)
+TRIALS, KILLS = 4, (1, 2)
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,7 @@ def changes(packed: dict[str, Path], runs: Path, *more: str) -> list[str]:
     ]
 
 
+@pytest.mark.timeout(900)  # ten processes that import torch
 def test_killed_it_is_the_same_sweep(packed, tmp_path):
     same(packed, tmp_path, TRIALS, KILLS)
 
@@ -74,3 +76,36 @@ def same(packed: dict[str, Path], tmp_path: Path, trials: int, kills: tuple[int,
             for how, sweep in sweeps.items()
         }
         assert steps["calm"] == steps["killed"] == [3, 6]
+
+
+def test_two_drivers_on_one_journal_lose_nothing_and_do_nothing_twice(packed, tmp_path):
+    words = ["ospenscreen:smoke", "--trials", "8", *changes(packed, tmp_path / "runs")]
+    with (
+        Driver(*words, module="tests.tuning.pretending") as one,
+        Driver(*words, module="tests.tuning.pretending") as other,
+    ):
+        assert one.end() == 0, "\n".join(one.lines)
+        assert other.end() == 0, "\n".join(other.lines)
+    sweep = Sweep.of("ospenscreen:smoke", words[3:])
+    trials = told(sweep)
+    assert [t["slot"] for t in trials] == list(range(8))
+    assert sorted(t["number"] for t in trials) == list(range(8))
+    assert {t["state"] for t in trials} <= {"COMPLETE", "PRUNED"}
+    assert sorted(begun(one) + begun(other)) == list(range(8))
+    runs = (sweep.folder / "begun.txt").read_text().split()
+    assert sorted(runs) == sorted(t["run"] for t in trials)
+
+
+def test_a_child_whose_driver_is_gone_writes_a_checkpoint_and_ends(packed, tmp_path):
+    words = ["ospenscreen:smoke", *changes(packed, tmp_path / "runs", "teacher.epochs=5000")]
+    with Driver(*words, "--trials", "1", "--pruner", "none") as driver:
+        driver.until("teacher: epoch 3")
+        driver.kill()
+        said = driver.rest(60)  # until nobody holds the other end
+    sweep = Sweep.of("ospenscreen:smoke", words[1:], pruner="none")
+    (trial,) = told(sweep)
+    assert trial["state"] == "RUNNING"
+    run = sweep.folder / trial["run"]
+    assert list((run / "teacher" / "checkpoints").iterdir()), "\n".join(said)
+    with only_one(run):
+        pass

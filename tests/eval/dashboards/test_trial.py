@@ -44,7 +44,7 @@ def sweep(packs, tmp_path_factory) -> Path:
 def test_a_sweep_is_a_group_with_an_evaluation_for_each_trial(sweep, tmp_path):
     done = CliRunner().invoke(app, ["track", str(sweep), "--no-explain"])
     assert done.exit_code == 0, done.output
-    trials = sorted(p.parent for p in sweep.glob("*/cohorts"))
+    trials = [p.parent for p in sweep.glob("*/cohorts") if not p.parent.is_symlink()]
     assert len(trials) == 2
     for trial in trials:
         kinds = sorted(o.log.run.job_type for o in offline(trial))

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import ttest_ind
 from typer.testing import CliRunner
 
-from eval.delong import delong_test
+from eval.delong import covariance, delong_test
 from eval.survival.concordance import harrell_c
 from tests.tuning.trials import add
 from training.folder import complete, read_facts
@@ -54,19 +54,23 @@ def test_without_patients_luck_it_is_students_test():
     assert ours.df == pytest.approx(4)
 
 
-def test_the_interval_holds_as_often_as_it_says():
-    """Two recipes that are equally good, on patients and seeds drawn anew 400 times."""
+def test_the_interval_holds_as_often_as_it_says_and_patients_luck_alone_does_not():
+    """Two recipes that are equally good, on patients and seeds drawn anew: seeds differ."""
     rng = np.random.default_rng(0)
-    held = 0
-    for noise in np.tile([0.2, 0.5, 1.0, 2.0], 100):
+    held, alone, draws = 0, 0, 400
+    weights = np.array([-1, -1, -1, 1, 1, 1]) / 3
+    for _ in range(draws):
         label, patient, known = people(rng, 60)
-        # besides what both see: what a recipe's models believe together, and each by itself
         default, best = (
-            models(rng, known + 0.4 * rng.normal(size=60)[patient], noise=noise) for _ in range(2)
+            np.exp(0.6 * rng.normal(size=(3, 1))) * known + rng.normal(size=(3, known.size))
+            for _ in range(2)
         )
         found = gain_in_auroc(label, default, best, patient)
         held += found.low <= 0 <= found.high
-    assert 0.925 <= held / 400 <= 0.985, held / 400
+        _, s = covariance(label, np.concatenate([default, best]), patient)
+        alone += abs(found.value) <= 1.96 * np.sqrt(weights @ s @ weights)
+    assert 0.925 <= held / draws <= 0.985, held / draws
+    assert alone / draws < 0.91, alone / draws
 
 
 def test_words():

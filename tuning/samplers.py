@@ -19,8 +19,9 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-#: Trials drawn by chance before there is something to learn from.
-STARTUP = 10
+#: Trials drawn by chance before there is something to learn from. Optuna's 10 are a quarter of what
+#: a sweep may have: with them it took up to twice as many to what 40 random ones find.
+STARTUP = 5
 #: Trials of one generation. Optuna's 50 would make a sweep of fewer a random one.
 POPULATION = 10
 

@@ -39,6 +39,7 @@ NAMES = (
     "shuffle",
     "grid",
     "faces",
+    "tuning",
 )
 
 

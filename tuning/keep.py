@@ -32,7 +32,8 @@ def prune(sweep: Sweep, study: Study) -> None:
     whose folder they share (equal settings are one run), and a run that a command is at work in.
     """
     trials = by_slot(study)
-    spared = {t.user_attrs.get("run") for t in ranking(study)[: sweep.keep]}
+    ordered = dict.fromkeys(t.user_attrs.get("run") for t in ranking(study))  # equal trials: one
+    spared = set(list(ordered)[: sweep.keep])
     spared |= {t.user_attrs.get("run") for t in trials.values() if t.state not in SETTLED}
     for slot, trial in sorted(trials.items()):
         folder = _run(sweep, trial.user_attrs.get("run"))

@@ -70,6 +70,15 @@ def test_equal_settings_are_one_run_that_stays_with_its_best_trial(sweep, study)
     assert complete(shared)
 
 
+def test_equal_trials_count_as_one_of_the_best(sweep, study):
+    shared = leave(sweep.folder / "ospenscreen-smoke-shared")
+    for _ in range(3):
+        add(sweep, study, [0.9], run=shared.name)
+    others = [leave(sweep.folder / add(sweep, study, [v])) for v in (0.8, 0.7)]
+    prune(sweep, study)
+    assert [complete(r) for r in (shared, *others)] == [True, True, False]
+
+
 def test_a_run_that_another_trial_works_on_is_left_alone(sweep, study):
     shared = leave(sweep.folder / "ospenscreen-smoke-shared")
     for value in (0.9, 0.8):

@@ -2,6 +2,7 @@
 # make test   set up everything and run the tests       make lint   ruff and the type checker
 # make demo-li2026, make demo-classes: Li et al.'s system, and three classes in two stages or in one
 # make demo-faces: Face2Bone, from photographs; make demo-variants: its ablations and baselines
+# make demo-fusion: radiographs teach faces, both as one score; make demo-sweep: a sweep after make demo
 # make bench  side-by-side benchmarks                   make bench-method  5-seed comparison of methods
 # make bench-regions  does the region that carries the signal come first?
 SHELL := /bin/bash
@@ -16,7 +17,7 @@ fresh := $(if $(FRESH),--fresh)
 public := $(notdir $(abspath $(PUBLIC)))
 key := --key-file $(DEMO)/world/pseudonym.key
 
-.PHONY: setup demo demo-li2026 demo-classes demo-faces demo-variants test lint bench bench-method bench-regions lock
+.PHONY: setup demo demo-li2026 demo-classes demo-faces demo-variants demo-fusion demo-sweep test lint bench bench-method bench-regions lock
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -102,6 +103,26 @@ demo-variants: export OSTEORAY_HOME := $(abspath $(FA))
 demo-variants: setup
 	$(PY) -m training variants face2bone:smoke input.size=48 image.epochs=10 compute.launcher=local paths.runs=$(FA)/variants $(fresh)
 	$(PY) -m eval variants $(FA)/variants/variants.json --out $(FA)/variants/table
+
+# Radiographs teach faces; and face, radiograph and clinical scores as one, of people who have both.
+FU := $(DEMO)/fusion
+demo-fusion: export OSTEORAY_HOME := $(abspath $(FU))
+demo-fusion: key := --key-file $(FU)/world/pseudonym.key
+demo-fusion: short := compute.launcher=local image.epochs=12 image.augment=weak
+demo-fusion: setup
+	$(PY) -m data_sharding phantom $(FU)/world --internal 1000 --faces 1000 --photos-each 1 --external 0 --public 0 --osteoporosis 0.33 --size 128 $(fresh)
+	$(PY) -m data_sharding pack $(FU)/world/asan $(FU)/shards/asan --policy who/1+minus-one=osteopenia --size 128 $(key) $(fresh)
+	$(PY) -m data_sharding pack $(FU)/world/faces $(FU)/shards/faces --name asan --splits-of $(FU)/shards/asan $(key) $(fresh)
+	$(PY) -m training three_classes:smoke --folds 3 "paths.external=[]" paths.runs=$(FU)/cxr $(short) $(fresh)
+	$(PY) -m training face2bone:smoke input.size=64 paths.runs=$(FU)/alone $(short) $(fresh)
+	$(PY) -m training face2bone:smoke input.size=64 paths.runs=$(FU)/taught crossmodal.run=$(FU)/cxr/latest $(short) $(fresh)
+	$(PY) -m eval variants $(FU)/taught/latest $(FU)/alone/latest --names taught,alone --out $(FU)/compared
+	$(PY) -m eval fusion --face $(FU)/taught/latest --cxr $(FU)/cxr/latest --out $(FU)/fused
+
+# A sweep on the world of make demo, and its page: 12 trials, stopped early by ASHA.
+demo-sweep: export OSTEORAY_HOME := $(abspath $(DEMO))
+demo-sweep: setup
+	$(PY) -m tuning ospenscreen:smoke --trials 12 $(fresh)
 
 # One region carries all the signal, and nothing else tells: how often do Shapley values put it first?
 RE := $(DEMO)/regions

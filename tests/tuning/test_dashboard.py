@@ -57,6 +57,7 @@ def test_show_prints_the_table_and_how_to_go_on(sweep):
     assert "out of memory?" in done.stdout
     assert f"confirm {sweep.folder}" in done.stdout
     assert (sweep.folder / "best.yaml").exists()
+    assert "killed by signal 9" in (sweep.folder / "sweep.html").read_text()
 
 
 @pytest.mark.parametrize("command", [show, dashboard])

@@ -77,7 +77,7 @@ class Told:
         """What is not told, and why, for people."""
         rows = self.tables.get(WITHHELD, [])
         return [
-            f"{cohort}, {model}: {what} is withheld: {why}" for _, cohort, model, what, why in rows
+            f"{cohort}, {model}: withheld: {what} ({why})" for _, cohort, model, what, why in rows
         ]
 
     def estimate(self, key: str, e: Estimate) -> None:

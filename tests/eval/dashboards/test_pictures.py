@@ -6,22 +6,44 @@ import json
 import re
 import shutil
 
+import cv2
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from data_sharding.pack import pack
+from data_sharding.phantom.world import make_world
+from data_sharding.schema import Role
+from eval.__main__ import app
 from eval.dashboards.pictures import FACES, pictures
 from eval.runs import Run
-from tests.eval.pictures.conftest import world
+from tests.eval.dashboards.reading import evaluation_of
 from tests.eval.pictures.phantom_run import phantom_run
 from training.config import Model
 
-__all__ = ["world"]
-NAMES = {"asan-test": "asan-test", "north-external": "north-external", "public-public": "open"}
+NAMES = {"asan-test": "asan-test", "north-external": "north-external"}
+SITES = {"asan": None, "north": "external"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Two hospitals of phantoms, packed at 96 pixels."""
+    root = tmp_path_factory.mktemp("phantom")
+    make_world(root / "world", seed=2, internal=24, external=16, public=4, size=96, workers=1)
+    quiet = {"size": 96, "workers": 1, "echo": lambda _: None, "screen": False}
+    key = {"key_file": root / "world" / "pseudonym.key"}
+    roles: tuple[tuple[Role, str], ...] = (("internal", "asan"), ("external", "north"))
+    for role, name in roles:
+        out = root / "packs" / name
+        pack(root / "world" / name, out, role=role, pixels="cxr/2", **quiet, **key)
+    return root
 
 
 @pytest.fixture(scope="module")
 def explained(world, tmp_path_factory):
     run = tmp_path_factory.mktemp("explained") / "run"
-    return phantom_run(world / "cxr2", run, Model(name="test_convnext", pretrained="none"))
+    model = Model(name="test_convnext", pretrained="none")
+    return phantom_run(world / "packs", run, model, sites=SITES)
 
 
 def test_what_is_shown_to_be_of_the_world_leaves(world, explained):
@@ -39,6 +61,24 @@ def test_what_is_shown_to_be_of_the_world_leaves(world, explained):
     assert all("the model says" in caption for caption in every)
     text = json.dumps(every)
     assert not re.search(r"P = |lowest T|[0-9a-f]{8}: ", text)
+
+
+def test_they_are_read_back_from_the_offline_run(world, explained, tmp_path):
+    run = shutil.copytree(explained, tmp_path / "run")
+    words = ["track", str(run), "--world", str(world / "world" / "world.json")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    sent, _ = pictures(Run.at(run), NAMES, False)
+    found = evaluation_of(run).pictures
+    assert {k: len(v) for k, v in found.items()} == {k: len(v) for k, v in sent.items()}
+    for key, of_key in found.items():
+        for (pixels, said), (png, caption) in zip(of_key, sent[key], strict=True):
+            assert said == caption
+            same = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+            assert np.array_equal(pixels, np.asarray(same))
+    spec = CliRunner().invoke(app, ["dashboard", str(run)])
+    assert spec.exit_code == 0, spec.output
+    assert "eval/asan-test/gradcam" in (run / "report" / "workspace.json").read_text()
 
 
 def test_pictures_of_people_leave_only_if_asked(explained, tmp_path):

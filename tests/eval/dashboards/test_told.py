@@ -125,7 +125,7 @@ def test_a_cohort_of_four_is_withheld_whole(run):
     assert [r[2:] for r in rows] == [
         (m, "everything", "fewer than 5 patients") for m in ("teacher", "student")
     ]
-    assert "few-external, student: everything is withheld: fewer than 5 patients" in told.withheld
+    assert "few-external, student: withheld: everything (fewer than 5 patients)" in told.withheld
 
 
 def test_four_positive_patients_are_withheld_though_they_have_many_pictures(run):

@@ -127,7 +127,7 @@ def _child(
     threading.Thread(target=_orphaned, name="parent", daemon=True).start()
     try:
         work(*args)
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt):
         sys.exit(EXIT_CODE)
     except BaseException as e:
         if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT):

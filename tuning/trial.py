@@ -10,6 +10,7 @@ depends on what was reported, and so not on kills.
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -209,6 +210,7 @@ class _Work:
         if self._trial().intermediate_values and self._is_pruned():
             return True, None
         while not complete(folder):
+            self._wait_for(folder)
             child = Child(train, config, folder, folder=folder)
             try:
                 pruned = self._watched(child, config, folder)
@@ -219,11 +221,11 @@ class _Work:
                 return True, None
             if child.code == 0:
                 break
+            self._still_ours()  # whoever asks us to stop may have ended a part of it first
             if child.code == FULL:
                 raise Interrupted(f"{folder}: the disk is full; make room")
-            if child.code not in (EXIT_CODE, -15, UNSEEN):
+            if child.code not in (EXIT_CODE, -signal.SIGTERM, UNSEEN):
                 return False, child.why()
-            self._still_ours()
             self._begin()
         return self._report(config, folder), None
 

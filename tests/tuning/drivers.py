@@ -126,9 +126,7 @@ def told(sweep: Sweep) -> list[dict[str, Any]]:
     return found
 
 
-def begun(driver: Driver) -> list[int]:
+def begun(said: str) -> list[int]:
     """The trials that a driver said it began, or went on with, in that order."""
-    found = (
-        re.search(r"  trial (\d+)( again.*)?: (?!.*: )(\S+=|nothing)", x) for x in driver.lines
-    )
-    return [int(m[1]) for m in found if m]
+    tried = r"  trial (\d+)(?: again.*)?: (?:\w+\.\S+=|nothing left)"
+    return [int(n) for n in re.findall(tried, said)]

@@ -11,6 +11,7 @@ import pytest
 from data_sharding.private import only_one
 from tests.conftest import pack_pictures
 from tests.tuning.drivers import Driver, begun, told, unsure
+from tuning.search import search
 from tuning.sweep import Sweep
 
 #: As measured once: 12 trials, killed at 3, 6 and 9; here as many as a test may take.
@@ -36,35 +37,30 @@ def changes(packed: dict[str, Path], runs: Path, *more: str) -> list[str]:
     ]
 
 
-@pytest.mark.timeout(900)  # ten processes that import torch
-def test_killed_it_is_the_same_sweep(packed, tmp_path):
-    same(packed, tmp_path, TRIALS, KILLS)
-
-
-def same(packed: dict[str, Path], tmp_path: Path, trials: int, kills: tuple[int, ...]) -> None:
-    """Run a sweep to its end, and another that is killed at some trials; compare them."""
-    runs = {how: changes(packed, tmp_path / how) for how in ("calm", "killed")}
-    words = ["ospenscreen:smoke", "--trials", str(trials)]
-    with Driver(*words, *runs["calm"]) as driver:
-        assert driver.end() == 0, "\n".join(driver.lines)
-        assert begun(driver) == list(range(trials))
+@pytest.mark.timeout(900)  # two drivers that import torch, and what they start
+def test_killed_it_is_the_same_sweep(packed, tmp_path, capfd):
+    sweeps = {
+        how: Sweep.of("ospenscreen:smoke", changes(packed, tmp_path / how))
+        for how in ("calm", "killed")
+    }
+    search(sweeps["calm"], TRIALS)
+    assert begun(capfd.readouterr().out) == list(range(TRIALS))
     starts: Counter[int] = Counter()
-    for kill in (*kills, None):
-        with Driver(*words, *runs["killed"]) as driver:
-            if kill is None:
-                assert driver.end() == 0, "\n".join(driver.lines)
-            else:
-                driver.until(rf"  trial {kill}: ")
-                driver.until("(teacher|student): epoch 2")
-                driver.kill(with_children=kill == kills[1])
-            starts.update(begun(driver))
-    sweeps = {how: Sweep.of("ospenscreen:smoke", runs[how]) for how in runs}
+    for kill in KILLS:
+        words = ["ospenscreen:smoke", "--trials", str(TRIALS), *sweeps["killed"].changes]
+        with Driver(*words) as driver:
+            driver.until(rf"  trial {kill}: ")
+            driver.until("(teacher|student): epoch 2")
+            driver.kill(with_children=kill == KILLS[1])
+            starts.update(begun("\n".join(driver.lines)))
+    search(sweeps["killed"], TRIALS)
+    starts.update(begun(capfd.readouterr().out))
     calm, killed = (told(sweep) for sweep in sweeps.values())
     assert killed == calm
-    assert len({t["run"] for t in calm}) == trials
+    assert len({t["run"] for t in calm}) == TRIALS
     assert {t["state"] for t in calm} == {"COMPLETE", "PRUNED"}
     # none is begun twice but those that were at work when the driver was killed
-    assert starts == {n: 2 if n in kills else 1 for n in range(trials)}
+    assert starts == {n: 2 if n in KILLS else 1 for n in range(TRIALS)}
     for trial in calm:
         steps = {
             how: [
@@ -91,7 +87,7 @@ def test_two_drivers_on_one_journal_lose_nothing_and_do_nothing_twice(packed, tm
     assert [t["slot"] for t in trials] == list(range(8))
     assert sorted(t["number"] for t in trials) == list(range(8))
     assert {t["state"] for t in trials} <= {"COMPLETE", "PRUNED"}
-    assert sorted(begun(one) + begun(other)) == list(range(8))
+    assert sorted(begun("\n".join(one.lines + other.lines))) == list(range(8))
     runs = (sweep.folder / "begun.txt").read_text().split()
     assert sorted(runs) == sorted(t["run"] for t in trials)
 

@@ -21,6 +21,7 @@ from training.interrupt import Interrupted
 from tuning import trial as trials
 from tuning.__main__ import app
 from tuning.claims import claims_of
+from tuning.draw import draw
 from tuning.objectives import objectives
 from tuning.search import search, settled
 from tuning.store import open_study
@@ -181,6 +182,29 @@ def test_another_search_is_another_sweep_and_another_place_is_not(sweep, changes
     ]
     assert len({sweep.folder, *others}) == 7
     assert folder() == folder(storage="sqlite:///x.db", concurrent=3, keep=1) == sweep.folder
+
+
+def test_a_trial_whose_driver_is_killed_before_each_report_is_given_up(sweep, pretended):
+    study = open_study(sweep)
+    trial = draw(sweep, study, 0)
+    study._storage.set_trial_user_attr(trial._trial_id, "attempt", trials.ATTEMPTS)
+    first, second = settled(search(sweep, 2))
+    assert (first.state, second.state) == (STATES.FAIL, STATES.COMPLETE)
+    assert first.user_attrs["why"] == "killed while it ran, 3 times"
+    assert len(begun(sweep)) == 1
+
+
+def test_a_trial_that_came_further_each_time_is_not_given_up(sweep, pretended):
+    study = open_study(sweep)
+    trial = draw(sweep, study, 0)
+    known = {3: pretend.score(sweep.config(trial.user_attrs["overrides"]))}
+    for step, score in known.items():
+        study._storage.set_trial_intermediate_value(trial._trial_id, step, score)
+    study._storage.set_trial_user_attr(trial._trial_id, "attempt", trials.ATTEMPTS)
+    (done,) = settled(search(sweep, 1))
+    assert done.state == STATES.COMPLETE
+    assert done.user_attrs["attempt"] == 1
+    assert set(done.intermediate_values) == {3, 6, 9}
 
 
 @pytest.mark.parametrize(

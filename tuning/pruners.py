@@ -18,6 +18,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from optuna.pruners import BasePruner, NopPruner
 from optuna.study import Study
@@ -98,10 +99,11 @@ def _reached(trial: FrozenTrial, step: int) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class Hyperband(BasePruner):
-    """Brackets of successive halving that begin at later and later rungs, in the paper's order and
-    shares (Li et al. 2018, JMLR 18:1-52): slow starters have a chance in the later ones.
+    """Brackets of successive halving that begin at later and later rungs, in the paper's shares (Li
+    et al. 2018, JMLR 18:1-52): slow starters have a chance in the later ones.
 
-    Trials of a bracket are compared among themselves.
+    Trials of a bracket are compared among themselves. They are dealt out evenly, where the paper
+    fills one bracket after the other: a short sweep has some of each.
     """
 
     steps: tuple[int, ...]
@@ -115,13 +117,9 @@ class Hyperband(BasePruner):
         return tuple(-(-n * self.factor**s // (s + 1)) for s in reversed(range(n)))
 
     def bracket(self, number: int) -> int:
-        """Of the trial of this number: brackets are filled one after the other, round by round."""
-        left = number % sum(self.sizes)
-        for bracket, size in enumerate(self.sizes):
-            left -= size
-            if left < 0:
-                return bracket
-        raise AssertionError("a number below the sum of the sizes is in one of them")
+        """Of the trial of this number."""
+        dealt = _dealt(self.sizes)
+        return dealt[number % len(dealt)]
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether the last report of `trial` stops it."""
@@ -129,6 +127,19 @@ class Hyperband(BasePruner):
         trials = study.get_trials(deepcopy=False)
         among = [t for t in trials if self.bracket(t.number) == mine]
         return Halving(self.steps[mine:], self.factor).among(among, study, trial)
+
+
+@cache
+def _dealt(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """One round: at each place the bracket that lacks most of its share so far."""
+    given, total = [0] * len(sizes), sum(sizes)
+    order = []
+    for place in range(1, total + 1):
+        lacks = [size * place - total * n for size, n in zip(sizes, given, strict=True)]
+        bracket = lacks.index(max(lacks))
+        given[bracket] += 1
+        order.append(bracket)
+    return tuple(order)
 
 
 @dataclass(frozen=True)

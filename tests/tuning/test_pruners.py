@@ -109,16 +109,19 @@ def test_the_answer_depends_on_reports_alone(by):
 def test_brackets_are_those_of_the_paper_and_each_is_a_halving_of_its_own():
     by = Hyperband(STEPS)
     assert by.sizes == (27, 12, 6, 4)  # ceil(n 3^s / (s + 1)) of n = 4 brackets
-    of = [by.bracket(i) for i in range(49)]
-    assert of == [0] * 27 + [1] * 12 + [2] * 6 + [3] * 4
-    assert by.bracket(49) == 0
+    of = [by.bracket(i) for i in range(98)]
+    assert [of[:49].count(b) for b in range(4)] == list(by.sizes)
+    assert of[:49] == of[49:]
+    for n in range(1, 50):  # dealt evenly: nowhere off by more than a trial from the share
+        assert all(abs(of[:n].count(b) - n * by.sizes[b] / 49) < 1 for b in range(4))
+    assert set(of[:12]) == {0, 1, 2, 3}
     every = list(curves(60))
     ours = stopped(by, every)
     for bracket in range(3):
         mine = [i for i in range(60) if by.bracket(i) == bracket]
         peer = SuccessiveHalvingPruner(10, reduction_factor=3, min_early_stopping_rate=bracket)
         assert [ours[i] for i in mine] == stopped(peer, [every[i] for i in mine])
-    assert {ours[i] for i in range(45, 49)} == {None}
+    assert {ours[i] for i in range(60) if by.bracket(i) == 3} == {None}
 
 
 def test_what_is_no_number_stops_its_trial_and_no_other():

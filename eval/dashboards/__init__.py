@@ -30,9 +30,10 @@ Tables, of every model, a line of the table's `line` column for each (its run an
     eval/<cohort>/scores       low, high, share: 10 bins at most
     eval/<cohort>/subgroups    by, level, patients, AUROC, sensitivity, specificity, their gaps
 
-Pictures: eval/<cohort>/gradcam, of phantoms; of patients with --show-patients only, and never
-of faces (`python -m eval faces` has those, by the study's consent). They say what the model
-answered and whether it was right; no key, T-score or probability is beside them.
+Pictures: eval/<cohort>/gradcam, of phantoms as they are; of patients with --show-patients only, and
+at 32 pixels a side, so that nothing burnt in can be read; of faces never (`python -m eval faces`
+has those, by the study's consent). They say what the model answered and whether it was right; no
+key, T-score or probability is beside them.
 
 What training logs is in runs of its own, one a stage, with job types teacher, pseudo, student and
 eval. An evaluation's job type is evaluation, and its group is that of its run: of a trial the

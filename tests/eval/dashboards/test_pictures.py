@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from data_sharding.pack import pack
 from data_sharding.phantom.world import make_world
 from data_sharding.schema import Role
 from eval.__main__ import app
-from eval.dashboards.pictures import FACES, pictures
+from eval.dashboards.pictures import FACES, coarse, pictures
 from eval.runs import Run
 from tests.eval.dashboards.reading import evaluation_of
 from tests.eval.pictures.phantom_run import phantom_run
@@ -85,9 +86,36 @@ def test_pictures_of_people_leave_only_if_asked(explained, tmp_path):
     run = shutil.copytree(explained, tmp_path / "run")
     (run / "report" / "attention.json").unlink(missing_ok=True)
     assert pictures(Run.at(run), NAMES, False)[0] == {}
+    whole = {p.read_bytes() for p in (run / "report" / "gradcam").glob("*.png")}
     found, said = pictures(Run.at(run), NAMES, True)
     assert "eval/asan-test/gradcam" in found
     assert not said
+    assert not whole & {png for of_key in found.values() for png, _ in of_key}, "coarse"
+
+
+def drawn(name: str, height: int) -> np.ndarray:
+    """A grey picture of 256 pixels with a name burnt into its corner, in letters of that height."""
+    picture = np.full((256, 256, 3), 90, np.uint8)
+    scale = cv2.getFontScaleFromHeight(cv2.FONT_HERSHEY_SIMPLEX, height, 1)
+    cv2.putText(picture, name, (8, 8 + height), cv2.FONT_HERSHEY_SIMPLEX, scale, (255,) * 3, 1)
+    return picture
+
+
+def sent(picture: np.ndarray) -> np.ndarray:
+    png = coarse(cv2.imencode(".png", picture)[1].tobytes())
+    return np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR), np.float64)
+
+
+@pytest.mark.parametrize("height", [8, 12, 16])
+def test_a_name_burnt_into_a_picture_is_not_to_be_read(height):
+    """Of all that tells one name from another a seventh is left at most; read it who can."""
+    names = ["DOE JANE", "ROE MARY", "POE EDDA", "LEE ANNA"]
+    before = [drawn(n, height).astype(float) for n in names]
+    after = [sent(drawn(n, height)) for n in names]
+    for i, j in combinations(range(4), 2):
+        left = np.linalg.norm(after[i] - after[j]) / np.linalg.norm(before[i] - before[j])
+        assert left < 1 / 7
+    assert sent(drawn("DOE", height)).shape == (256, 256, 3)
 
 
 def test_cohorts_that_the_report_does_not_name_stay(explained):

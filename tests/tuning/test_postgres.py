@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import Counter
@@ -9,7 +10,7 @@ from collections import Counter
 import pytest
 import sqlalchemy as sa
 
-from tests.tuning.drivers import Driver, begun, told
+from tests.tuning.drivers import Driver, told
 from tests.tuning.server import serve
 from tuning.claims import claims_of
 from tuning.claims.table import TABLE, TableClaim, TableClaims
@@ -25,6 +26,11 @@ BEGUN = r"  trial (\d+)( again[^:]*)?: (\S+=|nothing)"
 @pytest.fixture(scope="module")
 def server():
     yield from serve()
+
+
+def begun(driver: Driver) -> list[int]:
+    """The trials that it said it began or took over, in that order."""
+    return [int(m[1]) for line in driver.lines if (m := re.search(BEGUN, line))]
 
 
 def at_once(n, what):

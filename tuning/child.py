@@ -60,10 +60,12 @@ class Child:
         warm_up()
         (folder / "error.txt").unlink(missing_ok=True)
         self.error = folder / "error.txt"
+        self._begun, theirs = multiprocessing.Pipe(duplex=False)
         self.process = multiprocessing.get_context("forkserver").Process(
-            target=_child, args=(dict(os.environ), self.error, work, args), name=folder.name
+            target=_child, args=(dict(os.environ), self.error, theirs, work, args), name=folder.name
         )
         self.process.start()
+        theirs.close()
         self.asked: float | None = None
 
     def ended(self, timeout_s: float) -> bool:
@@ -71,6 +73,10 @@ class Child:
         if self.asked is not None and time.monotonic() - self.asked > GRACE_S:
             self.process.kill()
         return bool(connection.wait([self.process.sentinel], timeout_s))
+
+    def has_begun(self) -> bool:
+        """Is its work begun, and not only what Python needs for it?"""
+        return self._begun.poll()
 
     def stop(self) -> None:
         """Ask it to write a checkpoint and to end."""
@@ -118,13 +124,19 @@ def send(folder: Path, mode: str) -> None:
 
 
 def _child(
-    environment: dict[str, str], error: Path, work: Callable[..., Any], args: tuple[Any, ...]
+    environment: dict[str, str],
+    error: Path,
+    begun: connection.Connection,
+    work: Callable[..., Any],
+    args: tuple[Any, ...],
 ) -> None:
     os.environ.clear()
     os.environ.update(environment)
     with contextlib.suppress(OSError):  # Linux has it
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
     threading.Thread(target=_orphaned, name="parent", daemon=True).start()
+    begun.send_bytes(b".")
+    begun.close()
     try:
         work(*args)
     except (Interrupted, KeyboardInterrupt):

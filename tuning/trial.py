@@ -37,7 +37,7 @@ from tuning.steps import rungs_of, scores
 from tuning.store import SETTLED, by_slot, open_study, settled, url_of
 from tuning.sweep import Sweep
 
-#: So often a trial is begun in whose time nothing is reported before its process is killed.
+#: So often a training is begun that comes no further before its driver is killed as well.
 ATTEMPTS = 3
 #: Seconds between two looks at a run's metrics.
 LOOK_S = 0.2
@@ -108,6 +108,7 @@ class _Work:
         self.drawn: list[str] = trial.user_attrs["overrides"]
         self.storage = study._storage
         self.started = time.monotonic()
+        self.counted = 0
         rungs = () if sweep.pruner == "none" else rungs_of(sweep, searched(sweep))
         self.pruner = pruner(sweep.pruner, rungs, sweep.objectives)
 
@@ -119,7 +120,8 @@ class _Work:
         except GivenUp:
             return
         except Interrupted:
-            self._note("attempt", self._trial().user_attrs["attempt"] - 1)  # no kill
+            if self.counted:
+                self._count(-1)  # that was no kill
             raise
 
     def _run(self) -> None:
@@ -152,18 +154,31 @@ class _Work:
             self._settle(TrialState.COMPLETE, values)
 
     def _begin(self) -> None:
-        """Count the attempt; GivenUp where there were enough."""
-        trial = self._trial()
-        attempts, reported = trial.user_attrs.get("attempt", 0), len(trial.intermediate_values)
-        if reported > trial.user_attrs.get("reported", 0):
-            attempts = 0  # it came further: that is a long run, and no deadly one
+        """Say what is begun; GivenUp where it was often enough."""
+        known, reached = self._trial().user_attrs, self._reached()
+        # A long run that comes further each time is no deadly one.
+        attempts = known.get("attempt", 0) if known.get("reached", "") == reached else 0
         if attempts >= ATTEMPTS:
             self._settle(TrialState.FAIL, why=f"killed while it ran, {attempts} times")
             raise GivenUp
-        self._note("attempt", attempts + 1)
-        self._note("reported", reported)
-        again = f" again, from {reported} epoch(s) on" if attempts or reported else ""
+        self._note("attempt", attempts)
+        self._note("reached", reached)
+        again = " again" if "run" in known else ""
         say(f"trial {self.slot}{again}: {' '.join(self.drawn) or 'nothing left to vary'}")
+
+    def _reached(self) -> str:
+        """How far it is, to be compared: epochs reported, and the newest checkpoint."""
+        trial = self._trial()
+        folder = self.sweep.folder / trial.user_attrs.get("run", "-")
+        found = [p for depth in ("*", "*/*") for p in folder.glob(f"{depth}/checkpoints/step-*")]
+        if not found and not trial.intermediate_values:
+            return ""
+        newest = max((p.relative_to(folder).as_posix() for p in found), default="-")
+        return f"{len(trial.intermediate_values)} epochs, {newest}"
+
+    def _count(self, by: int) -> None:
+        self._note("attempt", self._trial().user_attrs["attempt"] + by)
+        self.counted += by
 
     def _as_before(self) -> bool:
         """Take over what became of an earlier trial of the very same settings, if there is one."""
@@ -231,8 +246,11 @@ class _Work:
 
     def _watched(self, child: Child, config: Config, folder: Path) -> bool:
         """Report what it does until it ends; whether it was stopped early."""
-        pruned = False
+        pruned = counted = False
         while not child.ended(LOOK_S):
+            if not counted and child.has_begun():
+                counted = True
+                self._count(1)
             if not pruned and self._report(config, folder):
                 pruned = True
                 child.stop()

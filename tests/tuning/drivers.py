@@ -109,7 +109,7 @@ def told(sweep: Sweep) -> list[dict[str, Any]]:
     found = []
     for slot, trial in sorted(by_slot(open_study(sweep)).items()):
         attrs = {
-            k: v for k, v in trial.user_attrs.items() if k not in ("attempt", "reported", "seconds")
+            k: v for k, v in trial.user_attrs.items() if k not in ("attempt", "reached", "seconds")
         }
         found.append(
             {

@@ -203,7 +203,7 @@ def test_a_trial_that_came_further_each_time_is_not_given_up(sweep, pretended):
     study._storage.set_trial_user_attr(trial._trial_id, "attempt", trials.ATTEMPTS)
     (done,) = settled(search(sweep, 1))
     assert done.state == STATES.COMPLETE
-    assert done.user_attrs["attempt"] == 1
+    assert done.user_attrs["attempt"] < 2  # the count began anew
     assert set(done.intermediate_values) == {3, 6, 9}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -87,6 +88,8 @@ def dashboard(
     them again when a cohort or a model is new. Without an account: `python -m eval report RUN RUN`
     shows the same comparison, `python -m tuning dashboard` the sweep.
     """
+    # The library's makers are sent no reports of errors: tracebacks name files. Read at its import.
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     from eval.dashboards.identity import evaluation, line_of
     from eval.dashboards.known import Known
     from eval.dashboards.log import logged_pictures

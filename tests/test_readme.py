@@ -65,8 +65,8 @@ def test_every_command_and_option_is_there(line):
     verb = module == "training" and rest[0] in VERBS
     if module == "training":
         rest = rest[verb:]
-        folds = {i + 1 for i, w in enumerate(rest) if w == "--folds"}
-        given = [w for i, w in enumerate(rest) if not w.startswith("-") and i not in folds]
+        valued = {i + 1 for i, w in enumerate(rest) if w in ("--folds", "--recipe")}
+        given = [w for i, w in enumerate(rest) if not w.startswith("-") and i not in valued]
         if given:
             override(recipe(given[0]), given[1:])
         shown = help_of(module, words[1]) if verb else help_of(module)

@@ -221,8 +221,10 @@ class _Work:
 
     def _trained(self, config: Config, folder: Path) -> tuple[bool, str | None]:
         """Train what is left; whether it was stopped early, or what ended it otherwise."""
-        # A kill may have come between a report and the answer to it.
+        # A kill may have come between a record and its report, or between that and the answer.
         if self._trial().intermediate_values and self._is_pruned():
+            return True, None
+        if self._report(config, folder):
             return True, None
         while not complete(folder):
             self._wait_for(folder)

@@ -29,9 +29,9 @@ LIBRARIES = ("torch", "timm", "ray", "numpy", "webdataset", "pydicom", "opencv-p
 SAID = 8
 
 
-def prepare(config: Config, fresh: bool = False) -> Path:
+def prepare(config: Config, fresh: bool = False, news: bool = True) -> Path:
     """The run's folder, as `held` leaves it."""
-    with held(config, fresh) as folder:
+    with held(config, fresh, news) as folder:
         return folder
 
 
@@ -52,7 +52,7 @@ def stem_of(config: Config) -> str:
 
 
 @contextmanager
-def held(config: Config, fresh: bool = False) -> Iterator[Path]:
+def held(config: Config, fresh: bool = False, news: bool = True) -> Iterator[Path]:
     """The run's folder, made or found, and ours until the end of the block.
 
     Its name carries the hash of settings and manifests. A new run says in what it differs from the
@@ -61,6 +61,7 @@ def held(config: Config, fresh: bool = False) -> Iterator[Path]:
     Args:
         config: the settings.
         fresh: empty the folder first.
+        news: say in what a new run differs from the last one.
 
     Raises:
         ValueError: the datasets do not fit together, or one leaks into another (`open_packs`);
@@ -71,7 +72,7 @@ def held(config: Config, fresh: bool = False) -> Iterator[Path]:
     manifests = {name: p.manifest.hash for name, p in packs.items()}
     identity = identity_of(config, packs)
     runs, folder = config.paths.runs, folder_of(config, identity)
-    news = [] if folder.exists() else _news(config, manifests, stem_of(config))
+    said = _news(config, manifests, stem_of(config)) if news and not folder.exists() else []
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
@@ -80,7 +81,7 @@ def held(config: Config, fresh: bool = False) -> Iterator[Path]:
             "name a folder that you may write to"
         ) from e
     with only_one(folder):
-        for line in news:
+        for line in said:
             say(line)
         if fresh:
             empty(folder)

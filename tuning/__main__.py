@@ -91,6 +91,9 @@ def tune(
     ] = False,
 ) -> None:
     """See the module's docstring."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
     from tuning.results import best
     from tuning.search import search
     from tuning.show import conclude
@@ -113,6 +116,14 @@ def tune(
         conclude(sweep, study)
     except Interrupted as e:
         typer.echo(f"interrupted: {e}; the same command goes on", err=True)
+        raise typer.Exit(EXIT_CODE) from e
+    except (StorageInternalError, SQLAlchemyError) as e:
+        why = str(e.__cause__ or e).splitlines()[0]
+        typer.echo(
+            f"error: the database that holds the study went away ({why}); nothing is lost, the "
+            "same command goes on when it is back",
+            err=True,
+        )
         raise typer.Exit(EXIT_CODE) from e
     except (OSError, ValueError) as e:
         typer.echo(f"error: {e}", err=True)

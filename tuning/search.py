@@ -44,7 +44,9 @@ def search(sweep: Sweep, trials: int, fresh: bool = False) -> Study:
     left = pending(study, trials)
     if not left:
         return study
-    warm_up()
+    here = sweep.concurrent == 1 and sweep.base.compute.launcher == "local"
+    if here:
+        warm_up()
     open_packs(sweep.config([]))  # what is wrong with the data would fail every trial
     check(sweep, trials)
     if sweep.pruner != "none":
@@ -52,12 +54,12 @@ def search(sweep: Sweep, trials: int, fresh: bool = False) -> Study:
         say(why_none(rungs, sweep.objectives) or f"{sweep.pruner}: compared at steps {rungs}")
     if len(left) < trials:
         say(f"{sweep.folder.name} goes on: {trials - len(left)} of {trials} trials are settled")
-    if sweep.concurrent > 1 or sweep.base.compute.launcher == "ray":
+    if here:
+        one_by_one(sweep, trials, study)
+    else:
         from tuning.on_tune import run_on_tune
 
         run_on_tune(sweep, trials, sweep.concurrent)
-    else:
-        one_by_one(sweep, trials, study)
     return study
 
 

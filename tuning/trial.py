@@ -202,7 +202,7 @@ class _Work:
         name = self._trial().user_attrs.get("run")
         if name:
             self._wait_for(self.sweep.folder / name)
-        folder = prepare(config)
+        folder = prepare(config, news=False)  # what is drawn has just been said
         self._note("run", folder.name)
         if not complete(folder):
             adopt(self.sweep, self.study, config, folder)

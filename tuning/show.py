@@ -12,7 +12,7 @@ import typer
 from optuna.study import Study
 
 from tuning.results import best, command, table, write_best
-from tuning.results.page import write_page
+from tuning.results.page import lead, write_page
 from tuning.store import open_study
 from tuning.sweep import Sweep
 
@@ -42,9 +42,12 @@ def conclude(sweep: Sweep, study: Study) -> None:
     found = best(study)
     if found is None:
         return
-    typer.echo("The best of many on the tune split: its score there is optimistic.")
+    typer.echo(lead(sweep, study, found))
+    if found.user_attrs["slot"]:
+        typer.echo("The best of many on the tune split: its score there is optimistic.")
     typer.echo(f"report:  python -m eval report {sweep.folder / found.user_attrs['run']}")
     typer.echo(f"best:    {write_best(sweep, study)}")
-    typer.echo(f"confirm: python -m tuning confirm {sweep.folder}")
+    if found.user_attrs["slot"]:
+        typer.echo(f"confirm: python -m tuning confirm {sweep.folder}")
     typer.echo(f"train:   {command(sweep)}")
     typer.echo(f"sweep:   {sweep.folder}")

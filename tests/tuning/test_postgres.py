@@ -120,6 +120,24 @@ def test_a_lease_is_told_by_the_databases_clock(server, tmp_path, monkeypatch):
         assert claims.held() == [3]
 
 
+@pytest.mark.timeout(300)
+def test_a_database_that_goes_away_is_said_and_costs_time_only(server, changes):
+    words = ["ospenscreen:smoke", "--trials", "2", "--storage", server.database("away")]
+    words += [*changes, "student.epochs=3"]
+    with Driver(*words) as driver:
+        driver.until(BEGUN)
+        server.stop()
+        try:
+            assert driver.end(120) == 75, driver.lines
+        finally:
+            server.start()
+    assert any("error: the database that holds the study went away" in x for x in driver.lines)
+    assert not any("Traceback" in line for line in driver.lines)
+    with Driver(*words) as driver:
+        assert driver.end(200) == 0, driver.lines
+    assert begun(driver) == [0, 1]
+
+
 @pytest.mark.timeout(600)
 def test_drivers_share_a_study_and_take_over_from_one_that_is_killed(server, changes, tmp_path):
     trials, storage = 7, server.database("shared")

@@ -172,3 +172,19 @@ def test_the_command_writes_and_prints(searched):
     assert str(sweep.folder / "sweep.html") in done.output
     assert "stopped at step 120" in done.output
     assert (sweep.folder / "best.yaml").exists()
+
+
+def test_show_says_whether_any_trial_beat_the_recipe_as_it_is(changes):
+    sweep = Sweep.of("ospenscreen:smoke", changes)
+    study = open_study(sweep)
+    sweep.save()
+    add(sweep, study, [0.8])
+    add(sweep, study, [0.7])
+    said = CliRunner().invoke(app, [str(sweep.folder)]).output
+    assert "No trial beat the recipe as it is: AUROC low 0.8000." in said
+    assert "python -m tuning confirm" not in said
+    add(sweep, study, [0.9])
+    said = CliRunner().invoke(app, [str(sweep.folder)]).output
+    assert "Trial 2 is the best: AUROC low 0.9000. The recipe as it is has " in said
+    assert "optimistic" in said
+    assert f"python -m tuning confirm {sweep.folder}" in said

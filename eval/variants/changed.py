@@ -16,7 +16,7 @@ from eval.runs import Run
 #: Longer values are cut.
 LONGEST = 60
 #: Where and how a run was made, not what was learnt.
-PLACES = ("paths", "compute", "track", "recipe")
+PLACES = ("paths", "compute", "track", "recipe", "predict")
 
 
 def settings(run: Run) -> dict[str, str]:

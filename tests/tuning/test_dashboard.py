@@ -55,7 +55,8 @@ def test_show_prints_the_table_and_how_to_go_on(sweep):
     assert done.exit_code == 0, done.output
     assert "0.7000" in done.stdout
     assert "out of memory?" in done.stdout
-    assert f"confirm {sweep.folder}" in done.stdout
+    assert "No trial beat the recipe as it is" in done.stdout
+    assert f"--recipe {sweep.folder}" in done.stdout
     assert (sweep.folder / "best.yaml").exists()
     assert "killed by signal 9" in (sweep.folder / "sweep.html").read_text()
 

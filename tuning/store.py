@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import time
 from pathlib import Path
 from typing import IO
@@ -101,6 +102,8 @@ def open_study(sweep: Sweep) -> Study:
         ValueError: the storage cannot be opened or is damaged, or the sweep was begun in another.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # A server that went away is raised, and so said once; its pool would print a traceback besides.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     url_of(sweep.storage)
     sweep.save()
     _same_place(sweep)

@@ -117,16 +117,17 @@ def tune(
     except Interrupted as e:
         typer.echo(f"interrupted: {e}; the same command goes on", err=True)
         raise typer.Exit(EXIT_CODE) from e
-    except (StorageInternalError, SQLAlchemyError) as e:
-        why = str(e.__cause__ or e).splitlines()[0]
-        typer.echo(
-            f"error: the database that holds the study went away ({why}); nothing is lost, the "
-            "same command goes on when it is back",
-            err=True,
-        )
-        raise typer.Exit(EXIT_CODE) from e
-    except (OSError, ValueError) as e:
-        typer.echo(f"error: {e}", err=True)
+    except (OSError, ValueError, StorageInternalError, SQLAlchemyError) as e:
+        lost = isinstance(e, ConnectionError | StorageInternalError | SQLAlchemyError)
+        why = str(e.__cause__ or e).partition("\n")[0] if lost else str(e)
+        if storage and lost:
+            typer.echo(
+                f"error: the database that holds the study went away ({why}); nothing is lost, "
+                "the same command goes on when it is back",
+                err=True,
+            )
+            raise typer.Exit(EXIT_CODE) from e
+        typer.echo(f"error: {why}", err=True)
         raise typer.Exit(2) from e
     if best(study) is None:
         typer.echo(f"error: no trial was completed, see {sweep.folder}", err=True)

@@ -23,7 +23,9 @@ MAY = {
     "eval/pictures/eyes.py": {"eval", "data_sharding", "training"},
     "eval/survival/loss.py": {"training.survival"},
     "eval/__main__.py": {"eval", "data_sharding.schema", "training"},
-    "eval/dashboards": {"eval", "training.tracking", "training.config"},
+    "eval/dashboards": {
+        *("eval", "training.tracking", "training.config", "data_sharding.pictures.vendors"),
+    },
     "tuning": {"tuning", "training", "eval", "data_sharding"},
     "cluster": {"cluster"},
 }

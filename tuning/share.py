@@ -22,12 +22,11 @@ from data_sharding.schema import canonical_json, sha256_file
 from training.config import Config, weights_sha256
 from training.folder import note, read_facts
 from training.tracking import say
+from tuning.steps import AFTER_TEACHER
 from tuning.store import by_slot
 from tuning.sweep import Sweep
 
 STAGE = "teacher"
-#: Sections that come after the teacher and have no say in it.
-AFTER = ("student", "pseudo", "crossmodal")
 
 
 def adopt(sweep: Sweep, study: Study, config: Config, folder: Path) -> str | None:
@@ -74,7 +73,7 @@ def decides(config: Config, run: Path) -> str:
     facts = read_facts(run)
     named: Any = facts.get("manifests")
     manifests = named.values() if isinstance(named, dict) else ()
-    tree = {k: v for k, v in config.decided().items() if k not in AFTER}
+    tree = {k: v for k, v in config.decided().items() if k not in AFTER_TEACHER}
     compute = config.compute.model_dump(mode="json")
     own = [m.get("hash") for m in manifests if isinstance(m, dict) and m.get("role") == "internal"]
     versions = [facts.get("versions"), facts.get("resumed_with")]

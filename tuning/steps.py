@@ -17,7 +17,7 @@ from tuning.pruners import rungs
 from tuning.sweep import Sweep
 
 #: Sections that what a teacher learns does not depend on.
-AFTER_TEACHER = ("student.", "pseudo.")
+AFTER_TEACHER = ("student", "pseudo", "crossmodal")
 
 
 def stages(config: Config) -> dict[str, Stage]:
@@ -69,7 +69,7 @@ def rungs_of(sweep: Sweep, drawn: list[str]) -> tuple[int, ...]:
     """
     config = sweep.config([])
     steps = planned(config)
-    shared = len(steps) > 1 and all(name.startswith(AFTER_TEACHER) for name in drawn)
+    shared = len(steps) > 1 and all(name.partition(".")[0] in AFTER_TEACHER for name in drawn)
     stage = list(stages(config).values())[int(shared)]
     # While the learning rate still rises a score says little; of a short run it is most of it.
     epochs = max(1.0, min(stage.warmup_epochs, stage.epochs / 4))

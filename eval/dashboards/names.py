@@ -5,21 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 
+from data_sharding.pictures.vendors import MAKERS
 from eval.cohort import Metrics
 from eval.runs import MODELS, Run
 from eval.subgroups import Subgroup
 from eval.subgroups.levels import UNKNOWN
 from training.tracking.records import PSEUDONYM
 
-#: Makers of X-ray equipment, as packing writes them; other words of that column do not leave.
-MAKERS = frozenset(
-    {
-        *("Agfa", "Canon", "Carestream", "Delft", "DRGEM", "DRTECH", "Fischer", "Fujifilm", "GE"),
-        *("Hologic", "iRay", "JPI", "Kodak", "Konica", "Konica Minolta", "Listem", "Lodox"),
-        *("Mindray", "Oldelft", "Philips", "Rayence", "Samsung", "Sedecal", "Shimadzu", "Siemens"),
-        *("Swissray", "Toshiba", "Varex", "Varian", "Vatech", "Vieworks", "Villa", "Ziehm"),
-    }
-)
 #: Levels that are said of everybody alike.
 FIXED = ("sex", "age", "BMI", "severity")
 LONGEST = 64

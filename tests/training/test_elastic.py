@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.training.processes import WEIGHTS, command, epochs_of, wait_for
+from tests.training.processes import WEIGHTS, checkpoints_of, command, epochs_of, wait_for
 from training.folder import complete, prepare
 from training.launch import launch
 from training.served import assemble
+from training.tracking.records import read
 
 EPOCHS = 80
 
@@ -31,18 +32,26 @@ def test_a_run_shrinks_and_grows_with_its_cluster_and_serves_what_a_calm_one_doe
         "compute.strategy=zero1",
     )
     folder, log = prepare(config), tmp_path / "log"
+    records = folder / "teacher" / "metrics.jsonl"
 
     def sizes() -> list[int]:
         """World sizes of the workers that have begun to train, one after the other."""
         served = sorted((folder / "teacher" / "served").glob("*-rank0of*.jsonl"))
         return [int(path.stem[-1]) for path in served]
 
+    def kept() -> int:
+        """Steps in the newest checkpoint."""
+        return max([int(p.name.removeprefix("step-")) for p in checkpoints_of(folder)], default=0)
+
     with log.open("wb") as out:
         driver = subprocess.Popen(command(config), env=nodes.environment, stdout=out, stderr=out)
     try:
         with nodes.pausing(lambda: epochs_of(folder), seconds=0.25):
             wait_for(lambda: epochs_of(folder) >= 3 or driver.poll() is not None, 150)
+            wait_for(lambda: kept() >= 8 or driver.poll() is not None, 150)
             assert sizes() == [2], log.read_text()
+            stands = sum(r["step"] <= kept() for r in read(records).records)
+            assert stands >= 2  # an epoch is 3 steps
 
             nodes.kill("second")
             wait_for(lambda: sizes() == [2, 1] or driver.poll() is not None, 150)
@@ -60,8 +69,8 @@ def test_a_run_shrinks_and_grows_with_its_cluster_and_serves_what_a_calm_one_doe
         driver.wait()
         nodes.renew("second")  # drained, of no use to the next test
     assert sizes() == [2, 1, 2, 1], log.read_text()
-    # What was trained since the last checkpoint is trained again: its epochs do not stand.
-    assert 1 <= shrunk_at <= grown_at < EPOCHS
+    # What was trained since the last checkpoint is trained again; nothing else is.
+    assert stands <= shrunk_at <= grown_at < EPOCHS
     assert complete(folder)
     assert "a node is about to go" in log.read_text()
 

@@ -8,7 +8,6 @@ lease that is renewed while its holder lives.
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 
 from tuning.claims.files import FileClaims
@@ -26,12 +25,7 @@ class Claim(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
 
 
 class Claims(Protocol):

@@ -11,7 +11,6 @@ import contextlib
 import secrets
 import threading
 import time
-from types import TracebackType
 from typing import Self
 
 import sqlalchemy as sa
@@ -63,12 +62,7 @@ class TableClaim:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.done.set()
         self.thread.join()
         with contextlib.suppress(SQLAlchemyError):  # its lease ends

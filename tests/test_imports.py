@@ -109,3 +109,9 @@ def test_what_is_installed_is_what_there_is():
         p for f, globs in setup["package-data"].items() for g in globs for p in (ROOT / f).glob(g)
     }
     assert data <= named, sorted(str(p) for p in data - named)
+
+
+def test_test_files_of_one_name_lie_in_packages_of_their_own():
+    """Without these pytest refuses to collect two files called test_store.py."""
+    folders = {path.parent for path in (ROOT / "tests").rglob("*.py")}
+    assert [f"{f}/__init__.py" for f in folders if not (f / "__init__.py").exists()] == []

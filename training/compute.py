@@ -62,6 +62,9 @@ class Track(Section):
     wandb: Literal["offline", "online", "disabled"] = "offline"
     project: str = "osteoray"
     group: str | None = None
+    one_run: bool = Field(
+        default=False, description="one W&B run for all stages (as for a trial of a sweep)"
+    )
     samples: bool = Field(
         default=False, description="write which samples each rank was served at each step"
     )

@@ -267,6 +267,20 @@ class Config(Section):
         return (self.alone,) if self.alone else ("teacher", "student")
 
     @property
+    def with_proxies(self) -> bool:
+        """Does a student learn from pseudo-labelled pictures?"""
+        return self.pseudo.enabled and self.paths.public is not None
+
+    @property
+    def trainings(self) -> dict[str, Stage]:
+        """The trainings of a run, in their order, by the names of their folders."""
+        if self.alone:
+            return {self.alone: getattr(self, self.alone)}
+        rounds = self.pseudo.rounds if self.with_proxies else 1
+        students = [f"round-{n}/student" for n in range(1, rounds)] + ["student"]
+        return {"teacher": self.teacher} | dict.fromkeys(students, self.student)
+
+    @property
     def unused(self) -> set[str]:
         """Sections that have no say in this run."""
         unused = {"fracture", "image"} - {self.alone}

@@ -115,13 +115,13 @@ def teacher_and_student(this: Run, train: ShardDataset) -> None:
         with timed(this, "teacher"):
             slots = (config.teacher.batch,)
             learn(this, "teacher", config.teacher, [labelled], slots, 2 * config.seed)
-    rounds = config.pseudo.rounds if config.pseudo.enabled and config.paths.public else 1
+    rounds = config.pseudo.rounds if config.with_proxies else 1
     for n in range(1, rounds + 1):
         place = "" if n == rounds else f"round-{n}/"
         student = f"{place}student"
         if not this.done(f"{student}/weights"):
             groups = [labelled]
-            if config.pseudo.enabled and config.paths.public:
+            if config.with_proxies:
                 with timed(this, f"{place}pseudo"):
                     groups += proxies(this, f"{place}pseudo", teacher, labelled)
             with timed(this, student):

@@ -55,14 +55,16 @@ def warm_up() -> None:
 class Child:
     """A process that does `work` for a run."""
 
-    def __init__(self, work: Callable[..., Any], *args: Any, folder: Path) -> None:
-        """Start it. What goes wrong in it is written to ``error.txt`` in `folder`."""
+    def __init__(self, work: Callable[..., Any], *args: Any, error: Path) -> None:
+        """Start it. What goes wrong in it is written to the file `error`."""
         warm_up()
-        (folder / "error.txt").unlink(missing_ok=True)
-        self.error = folder / "error.txt"
+        error.unlink(missing_ok=True)
+        self.error = error
         self._begun, theirs = multiprocessing.Pipe(duplex=False)
         self.process = multiprocessing.get_context("forkserver").Process(
-            target=_child, args=(dict(os.environ), self.error, theirs, work, args), name=folder.name
+            target=_child,
+            args=(dict(os.environ), self.error, theirs, work, args),
+            name=error.parent.name,
         )
         self.process.start()
         theirs.close()

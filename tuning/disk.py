@@ -26,7 +26,6 @@ from training.config import Config, Model, Stage
 from training.models import build
 from training.tracking import say
 from tuning.keep import size
-from tuning.steps import stages
 from tuning.store import open_study, settled
 from tuning.sweep import Sweep
 
@@ -103,14 +102,14 @@ def of_sweep(sweep: Sweep) -> Need:
 
 def of_run(config: Config) -> Need:
     """One trial's."""
-    states = {name: _state(config.model) for name in stages(config)}
+    states = {name: _state(config.model) for name in config.trainings}
     weights = sum(states.values())
     keep = config.compute.keep_checkpoints
     working = weights + max(
-        (keep + 1) * checkpoint(config.model, stage) for stage in stages(config).values()
+        (keep + 1) * checkpoint(config.model, stage) for stage in config.trainings.values()
     )
     tune, learnt, public = _pictures(config)
-    epochs = sum(stage.epochs for stage in stages(config).values())
+    epochs = sum(stage.epochs for stage in config.trainings.values())
     rounds = 0 if config.alone else config.pseudo.rounds
     records = FILES + EPOCH * epochs + ROW * (tune * len(config.models) + public * rounds)
     shared = 0

@@ -13,7 +13,9 @@ from __future__ import annotations
 import difflib
 import warnings
 from collections.abc import Callable
+from typing import Any
 
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.study import Study
@@ -41,11 +43,30 @@ def tpe(seed: int, concurrent: int, n_objectives: int) -> BaseSampler:
         )
 
 
+class OneThread(GPSampler):
+    """Optuna's, on one thread. Its matrices are small: two threads took eight times as long on a
+    busy machine, and sums in another order would be other draws.
+    """
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Values of the parameters that all complete trials have."""
+        import torch  # late: the other samplers do without
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return super().sample_relative(study, trial, search_space)
+        finally:
+            torch.set_num_threads(threads)
+
+
 def gp(seed: int, concurrent: int, n_objectives: int) -> BaseSampler:
     """A Gaussian process and expected improvement. It learns from complete trials alone, and draws
     conditional parameters by chance: for few parameters, few trials and no pruner.
     """
-    return GPSampler(seed=seed, n_startup_trials=STARTUP, warn_independent_sampling=False)
+    return OneThread(seed=seed, n_startup_trials=STARTUP, warn_independent_sampling=False)
 
 
 class Generations(NSGAIISampler):

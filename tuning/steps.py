@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_sharding.reader import ShardDataset
-from training.config import Config, Stage
+from training.config import Config
 from training.samples import learnt_from
-from training.tracking.records import read
+from training.tracking.records import in_a_row
 from tuning.pruners import rungs
 from tuning.sweep import Sweep
 
@@ -20,29 +20,11 @@ from tuning.sweep import Sweep
 AFTER_TEACHER = ("student", "pseudo", "crossmodal")
 
 
-def stages(config: Config) -> dict[str, Stage]:
-    """The trainings of a run, in their order, by the names of their folders."""
-    if config.alone:
-        return {config.alone: getattr(config, config.alone)}
-    rounds = config.pseudo.rounds if _has_proxies(config) else 1
-    students = [f"round-{n}/student" for n in range(1, rounds)] + ["student"]
-    return {"teacher": config.teacher} | dict.fromkeys(students, config.student)
-
-
 def scores(config: Config, folder: Path) -> dict[int, float]:
     """The tune split's score after each epoch, by global step; epochs without one are left out."""
-    found: dict[int, float] = {}
-    before = 0
-    for name, stage in stages(config).items():
-        records = read(folder / name / "metrics.jsonl").records
-        for record in records:
-            score = record.get(stage.MEASURE)
-            if isinstance(score, int | float):
-                found[before + record["step"]] = float(score)
-        if not records:
-            break
-        before += records[-1]["step"]
-    return found
+    measures = {name: stage.MEASURE for name, stage in config.trainings.items()}
+    found = [(r["step"], r.get(measures[name])) for name, r in in_a_row(folder, measures)]
+    return {step: float(score) for step, score in found if isinstance(score, int | float)}
 
 
 def planned(config: Config) -> list[int]:
@@ -51,9 +33,9 @@ def planned(config: Config) -> list[int]:
     """
     train = len(learnt_from(config, ShardDataset(config.paths.internal, "train")))
     found = []
-    for name, stage in stages(config).items():
+    for name, stage in config.trainings.items():
         labelled = stage.batch
-        if name.endswith("student") and _has_proxies(config):
+        if name.endswith("student") and config.with_proxies:
             proxies = round(stage.batch * config.student.proxy_share)
             labelled -= min(proxies, stage.batch - 1)
         found.append(stage.epochs * -(-train // labelled))
@@ -70,12 +52,8 @@ def rungs_of(sweep: Sweep, drawn: list[str]) -> tuple[int, ...]:
     config = sweep.config([])
     steps = planned(config)
     shared = len(steps) > 1 and all(name.partition(".")[0] in AFTER_TEACHER for name in drawn)
-    stage = list(stages(config).values())[int(shared)]
+    stage = list(config.trainings.values())[int(shared)]
     # While the learning rate still rises a score says little; of a short run it is most of it.
     epochs = max(1.0, min(stage.warmup_epochs, stage.epochs / 4))
     first = round(steps[int(shared)] / stage.epochs * epochs)
     return rungs(first, sum(steps), steps[0] if shared else 0)
-
-
-def _has_proxies(config: Config) -> bool:
-    return config.pseudo.enabled and config.paths.public is not None

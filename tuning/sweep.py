@@ -29,7 +29,7 @@ from tuning.samplers import sampler as sampler_called
 from tuning.spaces import as_overrides, space_of
 
 #: What every trial is set to. Test splits and other sites are not predicted, and so not opened.
-OF_A_TRIAL = ("predict=tune", "paths.external=[]", "paths.unlabelled=[]")
+OF_A_TRIAL = ("predict=tune", "paths.external=[]", "paths.unlabelled=[]", "track.one_run=true")
 
 
 @dataclass(frozen=True)
@@ -180,9 +180,12 @@ class Sweep:
     def config(self, drawn: Sequence[str]) -> Config:
         """The run of a trial: in the sweep's folder, in one W&B group unless the user named one.
 
+        It is one W&B run, which `tuning.tracked` writes if it is an offline one.
+
         Raises:
             ValueError: what was drawn does not go together.
         """
         group = self.base.track.group or self.folder.name
-        place = [f"paths.runs={self.folder}", f"track.group={json.dumps(group)}"]
-        return override(self.base, [*drawn, *OF_A_TRIAL, *place])
+        own = [f"paths.runs={self.folder}", f"track.group={json.dumps(group)}"]
+        own += ["track.wandb=disabled"] * (self.base.track.wandb == "offline")
+        return override(self.base, [*drawn, *OF_A_TRIAL, *own])

@@ -24,9 +24,7 @@ from training.config import Config
 from training.folder import complete, prepare, read_facts
 from training.interrupt import EXIT_CODE, Interrupted, Stop, listening
 from training.tracking import say
-from training.tracking.identity import mode_of
-from training.tracking.sync import stages_of
-from tuning.child import FULL, UNSEEN, Child, send, train
+from tuning.child import FULL, UNSEEN, Child, train
 from tuning.claims import Claim, claims_of
 from tuning.draw import draw, searched
 from tuning.keep import prune
@@ -36,6 +34,7 @@ from tuning.share import adopt
 from tuning.steps import rungs_of, scores
 from tuning.store import SETTLED, by_slot, open_study, settled, url_of
 from tuning.sweep import Sweep
+from tuning.tracked import End, track
 
 #: So often a training is begun that comes no further before its driver is killed as well.
 ATTEMPTS = 3
@@ -43,8 +42,6 @@ ATTEMPTS = 3
 LOOK_S = 0.2
 #: So many trials that failed for one and the same reason, and none that did not, end a sweep.
 ALIKE = 5
-#: Seconds that W&B may take for what a stopped run has recorded.
-SEND_S = 60.0
 
 
 class Lost(Exception):
@@ -131,27 +128,22 @@ class _Work:
                 return
             folder = self._prepared(config)
         except ValueError as e:
-            self._settle(TrialState.FAIL, why=f"refused: {e}")
+            self._settle(End(TrialState.FAIL, why=f"refused: {e}"))
             return
         pruned, why = self._trained(config, folder)
-        if pruned or why:
-            self._send(config, folder)
         self._note("seconds", self._seconds(folder))
         if pruned:
             self._note("pruned_at", self._trial().last_step)
-            self._settle(TrialState.PRUNED)
-        elif why:
-            self._settle(TrialState.FAIL, why=why)
+            end = End(TrialState.PRUNED)
         else:
-            self._judge(folder)
+            end = End(TrialState.FAIL, why=why) if why else self._judged(folder)
+        self._settle(end, folder)
 
-    def _judge(self, folder: Path) -> None:
+    def _judged(self, folder: Path) -> End:
         try:
-            values = objectives(folder, self.sweep.objectives)
+            return End(TrialState.COMPLETE, objectives(folder, self.sweep.objectives))
         except ValueError as e:
-            self._settle(TrialState.FAIL, why=str(e))
-        else:
-            self._settle(TrialState.COMPLETE, values)
+            return End(TrialState.FAIL, why=str(e))
 
     def _begin(self) -> None:
         """Say what is begun; GivenUp where it was often enough."""
@@ -159,7 +151,8 @@ class _Work:
         # A long run that comes further each time is no deadly one.
         attempts = known.get("attempt", 0) if known.get("reached", "") == reached else 0
         if attempts >= ATTEMPTS:
-            self._settle(TrialState.FAIL, why=f"killed while it ran, {attempts} times")
+            end = End(TrialState.FAIL, why=f"killed while it ran, {attempts} times")
+            self._settle(end, self.sweep.folder / known["run"] if "run" in known else None)
             raise GivenUp
         self._note("attempt", attempts)
         self._note("reached", reached)
@@ -194,7 +187,7 @@ class _Work:
             if name in twin.user_attrs:
                 self._note(name, twin.user_attrs[name])
         complete = twin.state == TrialState.COMPLETE
-        self._settle(twin.state, twin.values if complete else None)
+        self._settle(End(twin.state, twin.values if complete else ()))
         return True
 
     def _prepared(self, config: Config) -> Path:
@@ -228,7 +221,7 @@ class _Work:
             return True, None
         while not complete(folder):
             self._wait_for(folder)
-            child = Child(train, config, folder, folder=folder)
+            child = Child(train, config, folder, error=folder / "error.txt")
             try:
                 pruned = self._watched(child, config, folder)
             except BaseException:
@@ -284,41 +277,29 @@ class _Work:
     def _is_pruned(self) -> bool:
         return self.pruner.prune(self.study, self._trial())
 
-    def _send(self, config: Config, folder: Path) -> None:
-        """To W&B; training does so itself where it ends by itself."""
-        mode = mode_of(config.track.wandb)[0]
-        if mode == "disabled" or not stages_of(folder):
-            return
-        child = Child(send, folder, mode, folder=folder)
-        deadline = time.monotonic() + SEND_S
-        while not child.ended(LOOK_S):
-            if time.monotonic() > deadline:
-                child.kill()
-        if child.code:
-            say(f"trial {self.slot}: W&B has not all of it: {child.why()}")
-
     def _seconds(self, folder: Path) -> float:
         """What its trainings took, all attempts together."""
         timed = sum(read_facts(folder).get("timings", {}).values())
         return round(max(timed, time.monotonic() - self.started), 1)
 
-    def _settle(
-        self, state: TrialState, values: list[float] | None = None, why: str | None = None
-    ) -> None:
+    def _settle(self, end: End, folder: Path | None = None) -> None:
+        """Tell the study; before that W&B, where the run in `folder` is this trial's own."""
+        trial = self._trial()
+        if folder and folder.is_dir() and not self.claim.lost():
+            track(self.sweep, folder, self.slot, end, trial.last_step)
         if self.claim.lost():
             raise Lost
-        if why is not None:
-            self._note("why", " ".join(why.split())[:500])
-        trial = self._trial()
-        self.study.tell(trial.number, values, state=state)
+        if end.why is not None:
+            self._note("why", " ".join(end.why.split())[:500])
+        self.study.tell(trial.number, list(end.values) or None, state=end.state)
         said = {
             TrialState.COMPLETE: lambda: ", ".join(
-                f"{n} {v:.4f}" for n, v in zip(self.sweep.objectives, values or [], strict=True)
+                f"{n} {v:.4f}" for n, v in zip(self.sweep.objectives, end.values, strict=True)
             ),
             TrialState.PRUNED: lambda: f"stopped early, at step {trial.last_step}",
-            TrialState.FAIL: lambda: f"failed: {why}",
+            TrialState.FAIL: lambda: f"failed: {end.why}",
         }
-        say(f"trial {self.slot}: {said[state]()}")
+        say(f"trial {self.slot}: {said[end.state]()}")
         prune(self.sweep, self.study)
 
     def _trial(self) -> FrozenTrial:

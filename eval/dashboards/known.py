@@ -3,8 +3,8 @@
     known = Known.of([run_a, run_b])
     known.keys, known.history, known.varied
 
-Evaluations are asked what they would log, stages what their ``metrics.jsonl`` holds; settings that
-differ between the runs are what a sweep varied.
+Evaluations are asked what they would log, trainings what their ``metrics.jsonl`` hold; settings
+that differ between the runs are what a sweep varied.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.dashboards.identity import evaluation
+from eval.dashboards.identity import config_of, evaluation
 from eval.dashboards.log import logged_pictures
 from eval.dashboards.told import Told
-from training.tracking.records import numbers, read, summary_of
-from training.tracking.sync import stages_of
+from training.tracking.records import numbers, summary_of
+from training.tracking.sync import recorded_of, tracked
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Known:
 
     - evaluations: of the runs' evaluations, in each of them or in some.
     - cohorts: as they are called in keys; those that chose thresholds last.
-    - history, summary: of the training stages.
+    - history, summary: of training, stage by stage, or of trials of a sweep.
     - varied: settings, dotted, in which the runs differ.
     - project: of W&B, where the first run is logged. groups: that the runs are in.
     """
@@ -48,7 +48,8 @@ class Known:
         keys |= {k for w in who for k in logged_pictures(w) or ()}
         history, summary = set(), set()
         for folder in told:
-            for recorded in (read(folder / s / "metrics.jsonl") for s in stages_of(folder)):
+            config = config_of(folder)
+            for recorded in map(recorded_of, tracked(folder, config) if config else ()):
                 names = (
                     numbers({k: v for k, v in r.items() if k != "step"}) for r in recorded.records
                 )

@@ -43,6 +43,8 @@ class Section:
 
 def sections(known: Known) -> list[Section]:
     """Those that have panels, in order."""
+    tuned = [c for c in known.cohorts if c.endswith("-tune")]
+    objectives = sorted(k for k in known.summary if k.startswith("trial/objective/"))
     made = (
         Section(
             "Cohorts side by side",
@@ -65,11 +67,17 @@ def sections(known: Known) -> list[Section]:
         Section(
             "Sweeps: settings against the tuning cohort",
             "A trial is a run; the sweep is its group. Test cohorts have no part in it.",
-            list(_settings(known)),
+            list(_settings(known, known.having(*(f"eval/{c}/auroc" for c in tuned)))),
+        ),
+        Section(
+            "Sweeps: settings against the objective",
+            "Each trial as it ended, the ones that were stopped early too.",
+            list(_settings(known, objectives)),
+            of="stages",
         ),
         Section(
             "Sweeps: learning curves",
-            "Stages of training, by epoch.",
+            "Training by optimizer step; a trial's teacher comes before its student.",
             list(_curves(known)),
             of="stages",
         ),
@@ -129,14 +137,15 @@ def _gaps(known: Known) -> Iterator[Any]:
     yield from _tables(known, *(f"eval/{c}/subgroups" for c in known.cohorts))
 
 
-def _settings(known: Known) -> Iterator[Any]:
-    tuned = [f"eval/{c}/auroc" for c in known.cohorts if c.endswith("-tune")]
-    targets = known.having(*tuned) if known.varied else []
+def _settings(known: Known, targets: Sequence[str]) -> Iterator[Any]:
+    if not known.varied:
+        return
     for target in targets:
         settings = [wr.ParallelCoordinatesPlotColumn(wr.Config(v)) for v in known.varied]
         of = [wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(k))
-              for k in known.having(target, f"{target}_lo")]  # fmt: skip
-        yield wr.ParallelCoordinatesPlot(title="settings and AUROC", columns=[*settings, *of])
+              for k in (target, *known.having(f"{target}_lo"))]  # fmt: skip
+        title = f"settings and {target.rpartition('/')[2]}"
+        yield wr.ParallelCoordinatesPlot(title=title, columns=[*settings, *of])
         yield wr.ParameterImportancePlot(with_respect_to=target)
         for v in known.varied:
             yield wr.ScatterPlot(title=v, x=wr.Config(v), y=wr.SummaryMetric(target))

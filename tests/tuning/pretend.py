@@ -83,7 +83,7 @@ def unlucky(config: Config, folder: Path) -> None:
             train(config, folder)
 
 
-def fails(config: Config, folder: Path) -> None:
+def fails(*_: object) -> None:
     """An installation that lacks something."""
     raise ImportError("no such library")
 
@@ -104,3 +104,8 @@ def slow(config: Config, folder: Path) -> None:
         while not stop():
             time.sleep(0.01)
     raise Interrupted("asked to stop")
+
+
+def hangs(*_: object) -> None:
+    """A server that never answers."""
+    time.sleep(600)

@@ -10,7 +10,9 @@ import pytest
 
 from data_sharding.private import only_one
 from tests.conftest import pack_pictures
+from tests.training.tracking.logs import logged
 from tests.tuning.drivers import Driver, begun, told, unsure
+from training.tracking.records import in_a_row
 from tuning.search import search
 from tuning.sweep import Sweep
 
@@ -37,10 +39,15 @@ def changes(packed: dict[str, Path], runs: Path, *more: str) -> list[str]:
     ]
 
 
+def recorded(run: Path) -> list[int]:
+    """Steps of a teacher and then of its student, of all epochs that are in the records."""
+    return [record["step"] for _, record in in_a_row(run, ("teacher", "student"))]
+
+
 @pytest.mark.timeout(900)  # two drivers that import torch, and what they start
 def test_killed_it_is_the_same_sweep(packed, tmp_path, capfd):
     sweeps = {
-        how: Sweep.of("ospenscreen:smoke", changes(packed, tmp_path / how))
+        how: Sweep.of("ospenscreen:smoke", changes(packed, tmp_path / how, "track.wandb=offline"))
         for how in ("calm", "killed")
     }
     search(sweeps["calm"], TRIALS)
@@ -65,6 +72,10 @@ def test_killed_it_is_the_same_sweep(packed, tmp_path, capfd):
         for sweep in sweeps.values():
             path = sweep.folder / trial["run"] / "teacher" / "metrics.jsonl"
             steps = [json.loads(line)["step"] for line in path.read_text().splitlines()]
+            (log,) = (sweep.folder / trial["run"]).glob("wandb/offline-run-*/*.wandb")
+            tracked = logged(log)  # one W&B run a trial, and each of its steps once
+            assert [h["_step"] for h in tracked.history] == recorded(sweep.folder / trial["run"])
+            assert tracked.summary["trial/pruned"] == int(trial["state"] == "PRUNED")
             # no epoch twice; one that was stopped early may have come further before it heard
             assert steps in ([3, 6], [3])
             assert max(steps) >= min(6, trial.get("pruned_at", 6))

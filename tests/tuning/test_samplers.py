@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import optuna
 import pytest
+import torch
 from optuna.trial import TrialState, create_trial
 
 from tuning.draw import draw
@@ -111,3 +112,15 @@ def test_a_sampler_that_is_not_there_is_refused():
         sampler("randon", 0, 0)
     with pytest.raises(ValueError, match="there are tpe, gp, nsga2, random"):
         sampler("x", 0, 0)
+
+
+def test_a_gaussian_process_draws_the_same_whatever_the_threads_of_the_machine(changes):
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 4):
+            torch.set_num_threads(threads)
+            found.append([t.params for t in sweeping(changes, "gp", STARTUP + 3).trials])
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]

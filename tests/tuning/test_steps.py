@@ -8,7 +8,7 @@ import pytest
 
 from training.launch import start
 from training.overrides import override
-from tuning.steps import planned, rungs_of, scores, stages
+from tuning.steps import planned, rungs_of, scores
 from tuning.sweep import Sweep
 
 
@@ -21,7 +21,7 @@ def record(folder, stage, scores_by_step):
 
 def test_a_teachers_steps_come_before_its_students(changes, tmp_path):
     config = Sweep.of("ospenscreen:smoke", [*changes, "pseudo.rounds=2"]).base
-    assert list(stages(config)) == ["teacher", "round-1/student", "student"]
+    assert list(config.trainings) == ["teacher", "round-1/student", "student"]
     assert scores(config, tmp_path) == {}
     record(tmp_path, "teacher", [(3, 0.5), (6, 0.6)])
     assert scores(config, tmp_path) == {3: 0.5, 6: 0.6}

@@ -9,8 +9,7 @@ import threading
 
 from training.tracking.identity import Identity
 from training.tracking.jsonl import JsonlTracker
-from training.tracking.records import read
-from training.tracking.sync import reason, replay
+from training.tracking.sync import reason, recorded_of, replay
 from training.tracking.tracker import Record
 from training.tracking.wandb_run import FINISH_S, START_S, WandbRun
 
@@ -80,7 +79,7 @@ class Online:
                 self.news.wait()
                 self.news.clear()
                 done = self.done.is_set()
-                recorded = read(self.file.path)
+                recorded = recorded_of(self.identity)
                 run.feed(recorded.records)
                 if done:
                     run.finish(recorded)

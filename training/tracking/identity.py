@@ -27,11 +27,16 @@ NAMES: dict[str, Mode] = {  # of WANDB_MODE, older ones included
     "dryrun": "offline",
     "run": "online",
 }
+#: In place of a stage where all are one W&B run.
+WHOLE = "run"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """One stage of one run, as W&B knows it; `folder` is the run's, where offline runs are kept."""
+    """One stage of one run, as W&B knows it; `folder` is the run's, where offline runs are kept.
+
+    With ``track.one_run`` it is the whole run, and `trainings` are those it consists of.
+    """
 
     folder: Path
     stage: str
@@ -39,13 +44,16 @@ class Identity:
     name: str
     project: str
     group: str
-    job_type: str  # teacher, pseudo, student, eval
+    job_type: str  # teacher, pseudo, student, eval, run
     config: dict[str, Any]
+    trainings: tuple[str, ...] = ()
 
 
 def identity_of(folder: Path, stage: str, config: Config) -> Identity:
     """Of the run in `folder`; `stage` is the name of its folder there, such as ``teacher``."""
     folder = folder.resolve()
+    if config.track.one_run:
+        stage = WHOLE
     label = stage.replace("/", "-")
     kind = re.match(r"[a-z]*", Path(stage).name)
     return Identity(
@@ -57,6 +65,7 @@ def identity_of(folder: Path, stage: str, config: Config) -> Identity:
         group=config.track.group or folder.name,
         job_type=(kind and kind[0]) or stage,
         config=public(config.model_dump(mode="json", exclude={"paths", *config.unused})),
+        trainings=tuple(config.trainings) if config.track.one_run else (),
     )
 
 

@@ -10,7 +10,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,22 @@ def read(path: Path) -> Recorded:
             found.records.append(record)
             last = record["step"]
     return found
+
+
+def in_a_row(folder: Path, trainings: Iterable[str]) -> Iterator[tuple[str, Record]]:
+    """Records of a run's trainings, one after the other: (training, record by the run's step).
+
+    Args:
+        folder: the run's.
+        trainings: in their order, such as teacher, student; one that has no records is the last.
+    """
+    before = 0
+    for name in trainings:
+        records = read(folder / name / "metrics.jsonl").records
+        if not records:
+            return
+        yield from ((name, {**r, "step": before + r["step"]}) for r in records)
+        before += records[-1]["step"]
 
 
 def _parse(line: bytes) -> Record:
@@ -103,8 +119,12 @@ def _leaves(tree: Record, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def summary_of(recorded: Recorded) -> dict[str, float]:
-    """The stage's own summary, and the best epoch by AUROC on the tune split if it had any."""
+    """The stage's own summary, and the best epoch by AUROC on the tune split if it had any.
+
+    Of a whole run the best epoch is its last scored training's.
+    """
     scored = [n for r in recorded.records if "tune/auroc" in (n := numbers(r))]
+    scored = [n for n in scored if n.get("training") == scored[-1].get("training")]
     best = max(scored, key=lambda n: n["tune/auroc"], default={})  # the first of equals
     found = {f"best/{k}": v for k, v in best.items() if k in ("tune/auroc", "epoch")}
     return found | numbers(recorded.summary)

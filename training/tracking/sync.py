@@ -8,13 +8,15 @@ from pathlib import Path
 
 from data_sharding.private import only_one
 from training.config import Config
-from training.tracking.identity import Identity, Mode, identity_of, save_state, state
-from training.tracking.records import read
+from training.tracking.identity import WHOLE, Identity, Mode, identity_of, save_state, state
+from training.tracking.records import Recorded, in_a_row, numbers, read
 from training.tracking.wandb_run import WandbRun, kept, remove
 
 
 def sync(folder: Path, only: str | None, mode: Mode, echo: Callable[[str], None]) -> None:
     """Every stage of the run in `folder`, or one; says what was done. Again, it does nothing.
+
+    A run with ``track.one_run`` has one stage here, ``run``.
 
     Raises:
         ValueError: no run, no such stage, another command is at work there, or W&B fails.
@@ -23,15 +25,15 @@ def sync(folder: Path, only: str | None, mode: Mode, echo: Callable[[str], None]
     if not (folder / "run.json").is_file() or not (folder / "config.yaml").is_file():
         raise ValueError(f"{folder}: not a run's folder (runs/latest is the last one's)")
     config = Config.from_yaml(folder / "config.yaml")
-    stages = stages_of(folder)
+    stages = {identity.stage: identity for identity in tracked(folder, config)}
     if only is not None and only not in stages:
         raise ValueError(f"{folder}: no stage {only!r} has metrics; has: {', '.join(stages)}")
     if not stages:
         echo(f"{folder}: no stage has metrics yet")
     with only_one(folder):
         for stage in [only] if only else stages:
-            identity = identity_of(folder, stage, config)
-            for problem in read(metrics_of(identity)).problems:
+            identity = stages[stage]
+            for problem in recorded_of(identity).problems:
                 echo(f"{stage}: {problem}")
             try:
                 echo(f"{stage}: {send(identity) if mode == 'online' else replay(identity)}")
@@ -45,22 +47,53 @@ def stages_of(folder: Path) -> list[str]:
     return sorted(p.parent.relative_to(folder).as_posix() for p in found)
 
 
-def metrics_of(identity: Identity) -> Path:
-    """The file of truth."""
-    return identity.folder / identity.stage / "metrics.jsonl"
+def tracked(folder: Path, config: Config) -> list[Identity]:
+    """The W&B runs of the run in `folder`: one for each stage that has metrics, or one in all."""
+    stages = stages_of(folder)
+    if stages and config.track.one_run:
+        stages = [WHOLE]
+    return [identity_of(folder, stage, config) for stage in stages]
+
+
+def metrics_of(identity: Identity) -> list[Path]:
+    """The files of truth: a stage's one, or all of a run that is one W&B run."""
+    stages = stages_of(identity.folder) if identity.trainings else [identity.stage]
+    return [identity.folder / stage / "metrics.jsonl" for stage in stages]
+
+
+def recorded_of(identity: Identity) -> Recorded:
+    """What W&B is told: a stage's records and summary, or those of all stages as one.
+
+    Then trainings follow one another, `step` counts on, `training` is which of them it is, from 1,
+    and names in summaries begin with their stage: ``pseudo/n``.
+    """
+    if not identity.trainings:
+        (path,) = metrics_of(identity)
+        return read(path)
+    found = Recorded()
+    at = {name: n for n, name in enumerate(identity.trainings, 1)}
+    for name, record in in_a_row(identity.folder, identity.trainings):
+        found.records.append({**record, "training": at[name]})
+    for path in metrics_of(identity):
+        stage = path.parent.relative_to(identity.folder).as_posix()
+        of_stage = read(path)
+        found.problems += [f"{stage}/{problem}" for problem in of_stage.problems]
+        found.summary |= {f"{stage}/{k}": v for k, v in numbers(of_stage.summary).items()}
+    return found
 
 
 def replay(identity: Identity) -> str:
     """Write the one offline run of a stage, in place of any before; what was done, in words."""
-    path = metrics_of(identity)
-    digest = hashlib.sha256(path.read_bytes() if path.exists() else b"").hexdigest()
+    paths = metrics_of(identity)
+    texts = [path.read_bytes() if path.exists() else b"" for path in paths]
+    digest = hashlib.sha256(b"".join(texts)).hexdigest()
     known = state(identity.folder)
     replayed = known.get("offline", {})
     names = [p.name for p in kept(identity)]
     if any(replayed.get(identity.stage) == {"sha256": digest, "folder": name} for name in names):
         return f"nothing new, wandb/{names[0]} has it"
     remove(identity)
-    recorded = read(path)
+    recorded = recorded_of(identity)
     run = WandbRun(identity, "offline")
     count = run.feed(recorded.records)
     made = run.finish(recorded).name
@@ -71,7 +104,7 @@ def replay(identity: Identity) -> str:
 
 def send(identity: Identity) -> str:
     """Bring the online run up to date; what was done, in words."""
-    recorded = read(metrics_of(identity))
+    recorded = recorded_of(identity)
     run = WandbRun(identity, "online")
     had = len([r for r in recorded.records if r["step"] <= run.last])
     count = run.feed(recorded.records)

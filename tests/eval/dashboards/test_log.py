@@ -70,12 +70,12 @@ def test_a_group_of_its_own(run, told):
 
 
 def test_again_it_is_one_run_and_anew_only_if_something_changed(run, told):
-    first = log(evaluation(run), told, "offline")
+    log(evaluation(run), told, "offline")
     (before,) = offline(run)
     assert log(evaluation(run), told, "offline").startswith("nothing new")
     assert [o.folder for o in offline(run)] == [before.folder]
     changed = dataclasses.replace(told, numbers=told.numbers | {"eval/asan-test/auroc": 0.5})
-    assert log(evaluation(run), changed, "offline") != first
+    assert " in wandb/" in log(evaluation(run), changed, "offline")
     (after,) = offline(run)
     assert after.log.run.run_id == before.log.run.run_id
     assert after.numbers["eval/asan-test/auroc"] == 0.5

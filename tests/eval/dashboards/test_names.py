@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eval.dashboards.identity import bare
-from eval.dashboards.names import MAKERS, slug, slugs
+from eval.dashboards.names import slug, slugs
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,6 @@ def test_alike_slugs_are_numbered():
 def test_a_pseudonym_is_no_name():
     with pytest.raises(ValueError, match="a pseudonym is no name"):
         slug("cohort-00112233445566778899")
-
-
-def test_makers_are_those_that_packing_writes():
-    from data_sharding.pictures.vendors import MAKERS as PACKED
-
-    assert set(PACKED) == MAKERS
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_a_sweep_is_a_group_with_an_evaluation_for_each_trial(sweep, tmp_path):
     assert len(trials) == 2
     for trial in trials:
         kinds = sorted(o.log.run.job_type for o in offline(trial))
-        assert kinds == ["eval", "evaluation", "pseudo", "student", "teacher"]
+        assert kinds == ["evaluation", "run"]
         assert {o.log.run.run_group for o in offline(trial)} == {sweep.name}
         found = evaluation_of(trial)
         (cohort,) = (trial / "cohorts").iterdir()
@@ -61,8 +61,10 @@ def test_a_sweep_is_a_group_with_an_evaluation_for_each_trial(sweep, tmp_path):
         assert got == pytest.approx([e["value"], e["low"], e["high"]])
         assert f"eval/{cohort.name}/teacher/auroc" in found.numbers
         assert not [k for k in found.numbers if k.startswith("drift/")]
-        (stage,) = [o for o in offline(trial) if o.log.run.job_type == "student"]
-        assert {"train/loss", "tune/auroc"} <= set(stage.log.history[-1])
+        (whole,) = [o.log for o in offline(trial) if o.log.run.job_type == "run"]
+        assert [h["training"] for h in whole.history] == [1, 2]  # the teacher's, the student's
+        assert all({"train/loss", "tune/auroc"} <= set(h) for h in whole.history)
+        assert {"pseudo/n", "trial/objective/auroc_low", "best/tune/auroc"} <= set(whole.summary)
 
     done = CliRunner().invoke(app, ["dashboard", str(sweep), "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
@@ -72,5 +74,7 @@ def test_a_sweep_is_a_group_with_an_evaluation_for_each_trial(sweep, tmp_path):
     spec = json.loads((tmp_path / "out" / "workspace.json").read_text())
     found = list(panels(spec))
     assert all(named(p)[0] <= keys for p in found)
+    asked = {k for p in found for k in named(p)[0]}
+    assert "trial/objective/auroc_low" in asked
     swept = {s for p in found for s in named(p)[1]}
     assert any(s.startswith(("teacher.", "student.")) for s in swept), "what the trials differ in"

@@ -24,6 +24,7 @@ SECTIONS = [
     "Drift between sites",
     "Subgroup gaps",
     "Sweeps: settings against the tuning cohort",
+    "Sweeps: settings against the objective",
     "Sweeps: learning curves",
 ]
 
@@ -37,10 +38,12 @@ def sweep(evaluated, tmp_path_factory):
         run = shutil.copytree(evaluated, root / f"ospenscreen-smoke-000000000{i}")
         facts = json.loads((run / "run.json").read_text()) | {"run_id": run.name}
         (run / "run.json").write_text(json.dumps(facts))
-        config = override(
-            recipe("ospenscreen:smoke"), [f"teacher.lr={lr}", "track.group=ospenscreen-smoke-sweep"]
-        )
+        own = ["track.group=ospenscreen-smoke-sweep", "track.one_run=true"]
+        config = override(recipe("ospenscreen:smoke"), [f"teacher.lr={lr}", *own])
         (run / "config.yaml").write_text(config.to_yaml())
+        end = {"slot": i, "complete": 1, "objective": {"auroc_low": 0.8}}
+        (run / "trial").mkdir()
+        (run / "trial" / "metrics.jsonl").write_text(json.dumps({"step": 0, "summary": end}))
         told[run] = of_run(run, str(i))
         log(evaluation(run), told[run], "offline")
         sync(run, None, "offline", lambda _: None)
@@ -146,8 +149,8 @@ def test_sections(specs):
 def test_the_groups_are_the_sweeps(sweep):
     groups = {o.log.run.run_group for run in sweep for o in offline(run)}
     assert groups == {"ospenscreen-smoke-sweep"}
-    kinds = {o.log.run.job_type for run in sweep for o in offline(run)}
-    assert {"evaluation", "teacher", "student"} <= kinds
+    kinds = sorted(o.log.run.job_type for run in sweep for o in offline(run))
+    assert kinds == ["evaluation", "evaluation", "run", "run"]
 
 
 def test_panels_of_what_is_not_logged_are_not_there(evaluated):

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from eval.runs import Run
 from training.config import Config
-from training.tracking.identity import Identity, born
+from training.tracking.identity import Identity, born, public
 
 STAGE = "evaluation"
 #: Of a run's folder: recipe, perhaps what it is a part of, and ten hex digits.
 OURS = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*-[0-9a-f]{10}")
-#: Settings in words: a name, and no file's.
-PLAIN = re.compile(r"[\w.:+-]{1,64}( [\w.:+-]{1,64}){0,4}")
-FILES = re.compile(r"\.(pt|pth|bin|safetensors|json|ya?ml|csv|parquet)$")
 #: Settings that say where and for whom, not what.
 UNTOLD = {"track", "compute", "paths"}
 
@@ -40,7 +36,7 @@ def evaluation(folder: Path) -> Identity:
         project=track.project,
         group=track.group or name,
         job_type=STAGE,
-        config={k: bare(v) for k, v in tree.items()},
+        config=public(tree),
     )
 
 
@@ -62,14 +58,3 @@ def config_of(folder: Path) -> Config | None:
         return Config.from_yaml(folder / "config.yaml")
     except (OSError, ValueError):
         return None
-
-
-def bare(value: Any) -> Any:
-    """Settings without words that could be a file, a path or a sentence."""
-    if isinstance(value, dict):
-        return {k: bare(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [bare(v) for v in value]
-    if isinstance(value, str) and (not PLAIN.fullmatch(value) or FILES.search(value.lower())):
-        return "(not told)"
-    return value

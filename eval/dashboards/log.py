@@ -1,15 +1,13 @@
 """Log an evaluation to W&B: offline in place of what was there, online what is new.
 
 Tables and pictures are written beside the log and not as artifacts: those would write this
-machine's paths into it. The library's own logs have paths too, and are deleted.
+machine's paths into it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -46,7 +44,6 @@ def log(identity: Identity, told: Told, mode: Mode) -> str:
     run = WandbRun(identity, mode)
     run.run.log(_payload(run.run, told, run.last + 1), step=run.last + 1)
     folder = run.finish(Recorded())
-    _forget_paths(identity.folder / "wandb", folder)
     record: dict[str, Any] = {"sha256": digest, "pictures": sorted(told.pictures)}
     record |= {"folder": folder.name} if mode == "offline" else {}
     fresh = state(identity.folder)  # training may have written there meanwhile
@@ -99,11 +96,3 @@ def _object(value: Any) -> dict[str, Any]:
 
 def _count(told: Told) -> int:
     return sum(map(len, told.pictures.values()))
-
-
-def _forget_paths(wandb: Path, run: Path) -> None:
-    """Delete what the library wrote about itself: it names this machine's folders."""
-    shutil.rmtree(run / "logs", ignore_errors=True)
-    for link in wandb.glob("debug*.log"):
-        if link.is_symlink() and not link.exists():
-            link.unlink()

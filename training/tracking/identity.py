@@ -27,6 +27,9 @@ NAMES: dict[str, Mode] = {  # of WANDB_MODE, older ones included
     "dryrun": "offline",
     "run": "online",
 }
+#: Settings in words: a name, and no file's.
+PLAIN = re.compile(r"[\w.:+-]{1,64}( [\w.:+-]{1,64}){0,4}")
+FILES = re.compile(r"\.(pt|pth|bin|safetensors|json|ya?ml|csv|parquet)$")
 #: In place of a stage where all are one W&B run.
 WHOLE = "run"
 
@@ -93,13 +96,14 @@ def save_state(folder: Path, known: dict[str, Any]) -> None:
 
 
 def public(value: Any) -> Any:
-    """Settings without the paths in them: these name people, projects and machines."""
+    """Settings as numbers and plain words: paths, files and sentences name people and machines."""
     if isinstance(value, dict):
         return {k: public(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [public(v) for v in value]
-    is_path = isinstance(value, str) and re.match(r"[/~\\]|[A-Za-z]:[\\/]|[a-z0-9+.-]+://", value)
-    return "(a path)" if is_path else value
+    if isinstance(value, str) and (not PLAIN.fullmatch(value) or FILES.search(value.lower())):
+        return "(not told)"
+    return value
 
 
 def mode_of(wanted: Mode, environment: Mapping[str, str] = os.environ) -> tuple[Mode, str]:

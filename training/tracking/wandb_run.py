@@ -63,10 +63,17 @@ class WandbRun:
         return len(new)
 
     def finish(self, recorded: Recorded) -> Path:
-        """Give the summary and close; the folder of an offline run, ``wandb/offline-run-...``."""
+        """Give the summary and close; the folder of an offline run, ``wandb/offline-run-...``.
+
+        What the library wrote about itself there is deleted: it names this machine's folders.
+        """
         self.run.summary.update(summary_of(recorded))
         folder = Path(self.run.dir).parent
         self.run.finish()
+        shutil.rmtree(folder / "logs", ignore_errors=True)
+        for link in folder.parent.glob("debug*.log"):
+            if link.is_symlink() and not link.exists():
+                link.unlink()
         if self.mode == "online":  # what was sent needs no copy here, of killed attempts neither
             remove(self.identity, "run")
         return folder

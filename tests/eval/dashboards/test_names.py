@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from eval.dashboards.identity import bare
 from eval.dashboards.names import slug, slugs
 
 
@@ -34,23 +33,3 @@ def test_alike_slugs_are_numbered():
 def test_a_pseudonym_is_no_name():
     with pytest.raises(ValueError, match="a pseudonym is no name"):
         slug("cohort-00112233445566778899")
-
-
-@pytest.mark.parametrize(
-    ("value", "leaves"),
-    [
-        ("convnext_small.in12k_ft_in1k", True),
-        ("low bone mass", True),
-        ("ospenscreen:smoke", True),
-        (0.5, True),
-        (None, True),
-        ("weights/of/doe", False),
-        ("doe.safetensors", False),
-        ("C:\\doe", False),
-        ("s3://doe/x", False),
-        ("a sentence that somebody wrote about a patient of theirs", False),
-        ("x" * 65, False),
-    ],
-)
-def test_settings_leave_as_words_and_numbers(value, leaves):
-    assert bare({"a": [value]}) == {"a": [value if leaves else "(not told)"]}

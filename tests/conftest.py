@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,28 @@ from data_sharding.schema import (
     write_atomic,
 )
 
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """What the tests came to, for the end."""
+    session.config.stash[STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End with what the tests came to.
+
+    A dozen libraries have threads in this one process (Ray, gRPC, Arrow, MediaPipe), and once in
+    a while one of them runs into what the interpreter's end has taken down: a segmentation fault
+    after all tests have passed. What is to be done at the end is done; the rest is left.
+    """
+    if STATUS in config.stash:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash[STATUS])
+
+
+STATUS = pytest.StashKey[int]()
 #: Real files that lie beside the checkout in development and CI; tests that need them skip without.
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

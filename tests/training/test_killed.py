@@ -18,7 +18,7 @@ from tests.training.workers import at_work, finish
 from training.interrupt import EXIT_CODE
 from training.launch import complete, prepare
 
-KILLS = 8
+KILLS = 5
 WEIGHTS = ("teacher/weights/model.safetensors", "student/weights/model.safetensors")
 
 

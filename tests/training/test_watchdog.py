@@ -61,11 +61,13 @@ def test_a_rank_that_waits_for_a_frozen_one_says_where_and_ends(tmp_path):
         assert "rank 0 of 2 (teacher): no progress for 2 s" in said
         assert "in agree" in said
         assert "Thread" in said
-        # The frozen one slept as a whole; that alone is no stall, but its partner is gone.
+        # The frozen one slept as a whole; that alone is no stall, but its partner is gone. It may
+        # take the connection some seconds to notice, and those are a stall.
+        woken = time.monotonic()
         ranks[1].send_signal(signal.SIGCONT)
         last = ranks[1].communicate(timeout=30)[1].decode()
-        assert "no progress" not in last
-        assert "RuntimeError" in last
+        assert ("RuntimeError" in last) != ("no progress for 2 s" in last)
+        assert "RuntimeError" in last or time.monotonic() - woken > 2
     finally:
         end(ranks)
 

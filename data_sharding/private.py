@@ -85,18 +85,22 @@ def load_key(folder: Path, key_file: Path | None) -> bytes:
     return key
 
 
+class AtWork(ValueError):
+    """Another process holds the folder."""
+
+
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
     """Hold a folder: two commands at work in it at a time would mix their files.
 
     Raises:
-        ValueError: another process holds it.
+        AtWork: another process holds it.
     """
     with (folder / ".lock").open("w") as f:
         try:
             fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as e:
-            raise ValueError(f"{folder}: another command is at work here; let it finish") from e
+            raise AtWork(f"{folder}: another command is at work here; let it finish") from e
         yield
 
 

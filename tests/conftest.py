@@ -28,9 +28,9 @@ from data_sharding.schema import (
 )
 
 
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """What the tests came to, for the end."""
-    session.config.stash[STATUS] = int(exitstatus)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Kept for the end."""
+    session.config.stash[SESSION] = session
 
 
 @pytest.hookimpl(trylast=True)
@@ -41,14 +41,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     a while one of them runs into what the interpreter's end has taken down: a segmentation fault
     after all tests have passed. What is to be done at the end is done; the rest is left.
     """
-    if STATUS in config.stash:
+    if SESSION in config.stash:
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(config.stash[STATUS])
+        os._exit(int(config.stash[SESSION].exitstatus))
 
 
-STATUS = pytest.StashKey[int]()
+SESSION = pytest.StashKey[pytest.Session]()
 #: Real files that lie beside the checkout in development and CI; tests that need them skip without.
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -17,7 +17,7 @@ and goes on by itself when the same command is given again. The folder printed l
 out-of-fold predictions of the train split, the mean of the folds' probabilities elsewhere.
 compute.workers is of one fold, on one node. About runs that are there:
 
-    python -m training track sync RUN      # metrics to W&B: one run a stage
+    python -m training track sync RUN      # metrics to W&B
     python -m training pseudo show RUN     # proxy labels: show, sweep, replay, undo
 
 Face2Bone with its ablations and baselines, for one table: python -m training variants --help

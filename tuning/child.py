@@ -118,11 +118,13 @@ def train(config: Config, folder: Path) -> None:
 
 
 def send(folder: Path, mode: str) -> None:
-    """Give W&B what a run that was stopped has recorded."""
+    """Give W&B what a trial's run has recorded; whoever waits for it decides when it is enough."""
+    from training.interrupt import listening
     from training.tracking import say
     from training.tracking.sync import sync
 
-    sync(folder, None, mode, say)  # type: ignore[arg-type]
+    with listening():
+        sync(folder, None, mode, say)  # type: ignore[arg-type]
 
 
 def _child(

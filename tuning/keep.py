@@ -36,7 +36,7 @@ def prune(sweep: Sweep, study: Study) -> None:
     spared = set(list(ordered)[: sweep.keep])
     spared |= {t.user_attrs.get("run") for t in trials.values() if t.state not in SETTLED}
     for slot, trial in sorted(trials.items()):
-        folder = _run(sweep, trial.user_attrs.get("run"))
+        folder = run_of(sweep, trial.user_attrs.get("run"))
         if folder is None or folder.name in spared or not large(folder):
             continue
         try:
@@ -98,7 +98,7 @@ def _alone(path: Path) -> bool:
     return path.is_file() and path.lstat().st_nlink == 1
 
 
-def _run(sweep: Sweep, name: object) -> Path | None:
+def run_of(sweep: Sweep, name: object) -> Path | None:
     """The run's folder, if that is one of the sweep's own: a study may lie where others write."""
     if not isinstance(name, str) or name in ("", ".", "..") or Path(name).name != name:
         return None

@@ -1,6 +1,6 @@
 """A trial as one W&B run: all its trainings in a row, and what became of it.
 
-    track(sweep, folder, end)
+    track(sweep, folder, trial, end, check)
 
 Offline it is written when the trial has ended; online training feeds it meanwhile. What became of
 the trial is kept beside its stages, in ``trial/metrics.jsonl``, so that ``python -m training track
@@ -10,13 +10,14 @@ sync`` tells it again.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
+from data_sharding.private import AtWork, only_one
 from training.tracking import say
 from training.tracking.identity import mode_of
 from training.tracking.jsonl import JsonlTracker
@@ -25,8 +26,14 @@ from tuning.sweep import Sweep
 
 #: The folder in the run's, and how the names of its numbers begin.
 STAGE = "trial"
-#: Seconds that W&B may take for a trial.
-SEND_S = 60.0
+#: How a trial may end, by the names that are told.
+STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+#: Seconds that W&B may take for a trial, and between two looks at it.
+SEND_S, LOOK_S = 60.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -38,36 +45,65 @@ class End:
     why: str | None = None
 
 
-def track(sweep: Sweep, folder: Path, slot: int, end: End, last_step: int | None) -> None:
-    """Record the end of a trial, and let W&B have the whole of it.
+def track(
+    sweep: Sweep,
+    folder: Path,
+    trial: FrozenTrial,
+    end: End,
+    check: Callable[[], None],
+) -> None:
+    """Record the end of a trial, and let W&B have the whole of it; it never fails a trial.
 
     Args:
         sweep: the sweep.
-        folder: the trial's run.
-        slot: the trial, from 0.
+        folder: the trial's run, where nobody is at work.
+        trial: as the study has it, running.
         end: what became of it. Its reason stays here: an error names files.
-        last_step: the last global step that was scored.
+        check: asked between two looks at what W&B does; it raises where that must end.
     """
-    told: dict[str, Any] = {"slot": slot}
-    for name, state in (
-        ("complete", TrialState.COMPLETE),
-        ("pruned", TrialState.PRUNED),
-        ("failed", TrialState.FAIL),
-    ):
+    try:
+        with only_one(folder):
+            _record(sweep, folder, trial, end)
+        why = _sent(sweep, folder, check)
+    except (OSError, AtWork) as e:
+        why = str(e)
+    if why:
+        later = f"python -m training track sync {folder}"
+        say(f"trial {trial.user_attrs['slot']}: W&B has not all of it ({why}); later: {later}")
+
+
+def forget(folder: Path) -> None:
+    """The trial in `folder` is trained again: it has not ended yet."""
+    (folder / STAGE / "metrics.jsonl").unlink(missing_ok=True)
+
+
+def _record(sweep: Sweep, folder: Path, trial: FrozenTrial, end: End) -> None:
+    told: dict[str, Any] = {"slot": trial.user_attrs["slot"]}
+    for name, state in STATES.items():
         told[name] = int(end.state == state)
-    if end.state == TrialState.PRUNED and last_step is not None:
-        told["pruned_at"] = last_step
+    if end.state == TrialState.PRUNED and trial.last_step is not None:
+        told["pruned_at"] = trial.last_step
     if end.values:
         told["objective"] = dict(zip(sweep.objectives, end.values, strict=True))
     file = JsonlTracker(folder / STAGE / "metrics.jsonl", STAGE)
     file.summary(told)
     file.close()
+
+
+def _sent(sweep: Sweep, folder: Path, check: Callable[[], None]) -> str:
+    """Let W&B have it; what went wrong, in a line."""
     mode = mode_of(sweep.base.track.wandb)[0]
     if mode == "disabled":
-        return
+        return ""
     child = Child(send, folder, mode, error=folder / STAGE / "error.txt")
     deadline = time.monotonic() + SEND_S
-    while not child.ended(deadline - time.monotonic()):
+    try:
+        while not child.ended(LOOK_S):
+            check()
+            if time.monotonic() > deadline:
+                child.kill()
+                return f"it took longer than {SEND_S:g} s"
+    except BaseException:
         child.kill()
-    if child.code:
-        say(f"trial {slot}: W&B has not all of it: {child.why()}")
+        raise
+    return child.why() if child.code else ""

@@ -19,7 +19,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from data_sharding.private import only_one
+from data_sharding.private import AtWork, only_one
 from training.config import Config
 from training.folder import complete, prepare, read_facts
 from training.interrupt import EXIT_CODE, Interrupted, Stop, listening
@@ -27,14 +27,14 @@ from training.tracking import say
 from tuning.child import FULL, UNSEEN, Child, train
 from tuning.claims import Claim, claims_of
 from tuning.draw import draw, searched
-from tuning.keep import prune
+from tuning.keep import prune, run_of
 from tuning.objectives import objectives
 from tuning.pruners import pruner
 from tuning.share import adopt
 from tuning.steps import rungs_of, scores
 from tuning.store import SETTLED, by_slot, open_study, settled, url_of
 from tuning.sweep import Sweep
-from tuning.tracked import End, track
+from tuning.tracked import End, forget, track
 
 #: So often a training is begun that comes no further before its driver is killed as well.
 ATTEMPTS = 3
@@ -124,11 +124,11 @@ class _Work:
     def _run(self) -> None:
         try:
             config = self.sweep.config(self.drawn)
-            if self._as_before():
-                return
-            folder = self._prepared(config)
+            folder = self._ready(config)
         except ValueError as e:
             self._settle(End(TrialState.FAIL, why=f"refused: {e}"))
+            return
+        if folder is None:
             return
         pruned, why = self._trained(config, folder)
         self._note("seconds", self._seconds(folder))
@@ -151,8 +151,10 @@ class _Work:
         # A long run that comes further each time is no deadly one.
         attempts = known.get("attempt", 0) if known.get("reached", "") == reached else 0
         if attempts >= ATTEMPTS:
+            if folder := run_of(self.sweep, known.get("run")):
+                self._wait_for(folder)
             end = End(TrialState.FAIL, why=f"killed while it ran, {attempts} times")
-            self._settle(end, self.sweep.folder / known["run"] if "run" in known else None)
+            self._settle(end, folder)
             raise GivenUp
         self._note("attempt", attempts)
         self._note("reached", reached)
@@ -190,6 +192,20 @@ class _Work:
         self._settle(End(twin.state, twin.values if complete else ()))
         return True
 
+    def _ready(self, config: Config) -> Path | None:
+        """Its run, prepared; None where a trial of the very same settings has settled it."""
+        said = False
+        while not self._as_before():
+            try:
+                return self._prepared(config)
+            except AtWork as e:  # such a trial may be at work there
+                if not said:
+                    say(f"trial {self.slot}: waiting: {e}")
+                    said = True
+                self._still_ours()
+                time.sleep(LOOK_S)
+        return None
+
     def _prepared(self, config: Config) -> Path:
         """The run's folder, when whoever a kill has orphaned there is gone."""
         name = self._trial().user_attrs.get("run")
@@ -198,6 +214,7 @@ class _Work:
         folder = prepare(config, news=False)  # what is drawn has just been said
         self._note("run", folder.name)
         if not complete(folder):
+            forget(folder)
             adopt(self.sweep, self.study, config, folder)
         return folder
 
@@ -286,7 +303,7 @@ class _Work:
         """Tell the study; before that W&B, where the run in `folder` is this trial's own."""
         trial = self._trial()
         if folder and folder.is_dir() and not self.claim.lost():
-            track(self.sweep, folder, self.slot, end, trial.last_step)
+            track(self.sweep, folder, trial, end, self._still_ours)
         if self.claim.lost():
             raise Lost
         if end.why is not None:

@@ -35,9 +35,11 @@ at 32 pixels a side, so that nothing burnt in can be read; of faces never (`pyth
 has those, by the study's consent). They say what the model answered and whether it was right; no
 key, T-score or probability is beside them.
 
-What training logs is in runs of its own, one a stage, with job types teacher, pseudo, student and
-eval. An evaluation's job type is evaluation, and its group is that of its run: of a trial the
-sweep's name, else track.group, else the run's name.
+What training logs is in runs of its own: one a stage, with job types teacher, pseudo, student and
+eval; of a trial of a sweep one in all, with job type run, whose summary says how it ended
+(trial/slot, trial/complete, trial/pruned, trial/pruned_at, trial/failed, trial/objective/<name>).
+An evaluation's job type is evaluation, and its group is that of its run: of a trial the sweep's
+name, else track.group, else the run's name.
 
 No row of a patient leaves, and no small group. Curves are read off at fixed places. What is of
 fewer than five patients, or of fewer than five with a positive or a negative label, is withheld,

@@ -71,7 +71,7 @@ def sections(known: Known) -> list[Section]:
         ),
         Section(
             "Sweeps: settings against the objective",
-            "Each trial as it ended, the ones that were stopped early too.",
+            "Trials that came to their end. Those stopped early are below, by what they reached.",
             list(_settings(known, objectives)),
             of="stages",
         ),

@@ -6,6 +6,7 @@ import numpy as np
 import optuna
 import pytest
 import torch
+from optuna.samplers import GPSampler
 from optuna.trial import TrialState, create_trial
 
 from tuning.draw import draw
@@ -114,8 +115,17 @@ def test_a_sampler_that_is_not_there_is_refused():
         sampler("x", 0, 0)
 
 
-def test_a_gaussian_process_draws_the_same_whatever_the_threads_of_the_machine(changes):
-    before, found = torch.get_num_threads(), []
+def test_a_gaussian_process_draws_the_same_whatever_the_threads_of_the_machine(
+    changes, monkeypatch
+):
+    before, found, within = torch.get_num_threads(), [], set()
+    real = GPSampler.sample_relative
+
+    def seen(*args):
+        within.add(torch.get_num_threads())
+        return real(*args)
+
+    monkeypatch.setattr(GPSampler, "sample_relative", seen)
     try:
         for threads in (1, 4):
             torch.set_num_threads(threads)
@@ -124,3 +134,4 @@ def test_a_gaussian_process_draws_the_same_whatever_the_threads_of_the_machine(c
     finally:
         torch.set_num_threads(before)
     assert found[0] == found[1]
+    assert within == {1}

@@ -10,11 +10,13 @@ import pytest
 
 from tests.training.tracking.logs import logged
 from tests.tuning import pretend
+from training.interrupt import Interrupted
 from training.overrides import override
 from training.tracking.sync import sync
 from tuning import tracked
 from tuning import trial as trials
 from tuning.search import search, settled
+from tuning.store import open_study
 from tuning.sweep import Sweep
 
 STATES = optuna.trial.TrialState
@@ -98,7 +100,60 @@ def test_w_and_b_that_hangs_or_fails_keeps_no_trial_up(sweep, monkeypatch, capfd
     monkeypatch.setattr(tracked, "send", pretend.hangs)
     assert settled(search(sweep, 1))[0].state == STATES.COMPLETE
     monkeypatch.setattr(tracked, "send", pretend.fails)
-    assert settled(search(sweep, 2))[1].state == STATES.COMPLETE
+    monkeypatch.setattr(tracked, "SEND_S", 60)
+    first, second = settled(search(sweep, 2))
+    assert second.state == STATES.COMPLETE
     said = capfd.readouterr().out
-    assert "trial 0: W&B has not all of it: killed by signal 9" in said
-    assert "trial 1: W&B has not all of it: ImportError: no such library" in said
+    assert "trial 0: W&B has not all of it (it took longer than 0.5 s); later: python -m" in said
+    assert "trial 1: W&B has not all of it (ImportError: no such library)" in said
+    # nor does a disk that cannot be written to
+    folder = sweep.folder / first.user_attrs["run"]
+    shutil.rmtree(folder / tracked.STAGE)
+    (folder / tracked.STAGE).write_text("in the way")
+    tracked.track(sweep, folder, first, tracked.End(STATES.COMPLETE, [0.5]), lambda: None)
+    assert "trial 0: W&B has not all of it" in capfd.readouterr().out
+
+
+class Killed(BaseException):
+    """As far as the study and the files go, what SIGKILL leaves."""
+
+
+@pytest.mark.parametrize("ends", ["complete", "pruned", "failed"])
+@pytest.mark.parametrize("told", [False, True], ids=["before W&B has it", "before the study has"])
+def test_killed_between_w_and_b_and_the_study_it_is_one_run(sweep, monkeypatch, ends, told):
+    monkeypatch.setattr(trials, "train", pretend.fails if ends == "failed" else pretend.train)
+    if ends == "pruned":
+        monkeypatch.setattr(trials._Work, "_is_pruned", lambda work: work._trial().last_step == 6)
+
+    def killed(*args):
+        if told:
+            tracked.track(*args)
+        raise Killed
+
+    monkeypatch.setattr(trials, "track", killed)
+    with pytest.raises(Killed):
+        search(sweep, 1)
+    assert not settled(open_study(sweep))
+    monkeypatch.setattr(trials, "track", tracked.track)
+    (trial,) = settled(search(sweep, 1))
+    log = log_of(sweep, trial)  # the only one
+    assert log.ended
+    assert numbers_of(log, "trial/")[ends] == 1
+
+
+def test_asked_to_stop_while_w_and_b_hangs_the_trial_goes_on_later(sweep, monkeypatch):
+    monkeypatch.setattr(trials, "train", pretend.train)
+    monkeypatch.setattr(tracked, "send", pretend.hangs)
+    monkeypatch.setattr(trials._Work, "_still_ours", stopped)
+    with pytest.raises(Interrupted):
+        search(sweep, 1)
+    monkeypatch.undo()
+    monkeypatch.setattr(trials, "train", pretend.train)
+    (trial,) = settled(search(sweep, 1))
+    assert trial.state == STATES.COMPLETE
+    assert log_of(sweep, trial).ended
+
+
+def stopped(work):
+    if (work.sweep.folder / work._trial().user_attrs["run"] / tracked.STAGE).exists():
+        raise Interrupted("asked to stop")

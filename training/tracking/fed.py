@@ -13,6 +13,9 @@ from training.tracking.sync import reason, recorded_of, replay
 from training.tracking.tracker import Record
 from training.tracking.wandb_run import FINISH_S, START_S, WandbRun
 
+#: Threads that send, by the id of their run.
+_SENDING: dict[str, threading.Thread] = {}
+
 
 class Offline:
     """Writes the offline run when the stage is done: one, however often it was restarted."""
@@ -73,6 +76,9 @@ class Online:
         self.news.set()
 
     def _send(self) -> None:
+        before, _SENDING[self.identity.id] = _SENDING.get(self.identity.id), self.thread
+        if before:  # the stage before this one, if all are one run: it was not waited for
+            before.join()
         try:
             run = self.run = WandbRun(self.identity, "online")
             while True:

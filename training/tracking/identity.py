@@ -1,4 +1,4 @@
-"""What a stage is called at W&B, and what is told there of its settings.
+"""What a stage, or with ``track.one_run`` a run, is called at W&B, and which settings it is told.
 
 The name of the run is drawn once and kept in ``tracking.json`` in the run's folder: however often
 the run is restarted it stays one W&B run, and ``--fresh``, which deletes the folder, makes another.
@@ -59,6 +59,7 @@ def identity_of(folder: Path, stage: str, config: Config) -> Identity:
         stage = WHOLE
     label = stage.replace("/", "-")
     kind = re.match(r"[a-z]*", Path(stage).name)
+    untold: Any = dict.fromkeys(("paths", *config.unused), True) | {"track": {"wandb"}}
     return Identity(
         folder=folder,
         stage=stage,
@@ -67,7 +68,7 @@ def identity_of(folder: Path, stage: str, config: Config) -> Identity:
         project=config.track.project,
         group=config.track.group or folder.name,
         job_type=(kind and kind[0]) or stage,
-        config=public(config.model_dump(mode="json", exclude={"paths", *config.unused})),
+        config=public(config.model_dump(mode="json", exclude=untold)),
         trainings=tuple(config.trainings) if config.track.one_run else (),
     )
 

@@ -44,7 +44,8 @@ def sync(folder: Path, only: str | None, mode: Mode, echo: Callable[[str], None]
 def stages_of(folder: Path) -> list[str]:
     """The folders of the run that hold metrics."""
     found = [*folder.glob("*/metrics.jsonl"), *folder.glob("*/*/metrics.jsonl")]
-    return sorted(p.parent.relative_to(folder).as_posix() for p in found)
+    stages = [p.parent.relative_to(folder).as_posix() for p in found]
+    return sorted(s for s in stages if not s.startswith("."))  # .NAME: on its way, or away
 
 
 def tracked(folder: Path, config: Config) -> list[Identity]:

@@ -3,7 +3,8 @@
     python -m training track sync demo/runs/latest              # offline runs below RUN/wandb
     python -m training track sync demo/runs/latest --online     # to the server
 
-One W&B run for each stage that has metrics. Done again, it adds nothing.
+One W&B run for each stage that has metrics; one in all for a trial of a sweep, or with
+track.one_run=true. Done again, it adds nothing.
 """
 
 from __future__ import annotations

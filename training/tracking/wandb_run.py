@@ -1,4 +1,4 @@
-"""A W&B run of a stage: the only place that knows the `wandb` library.
+"""A W&B run of a stage, or of a whole run: the only place that knows the `wandb` library.
 
 W&B wants rising steps: of what is given twice, the first counts. Training is deterministic, so a
 step that is done again after a restart gives the numbers it gave before.
@@ -69,11 +69,13 @@ class WandbRun:
         """
         self.run.summary.update(summary_of(recorded))
         folder = Path(self.run.dir).parent
-        self.run.finish()
-        shutil.rmtree(folder / "logs", ignore_errors=True)
-        for link in folder.parent.glob("debug*.log"):
-            if link.is_symlink() and not link.exists():
-                link.unlink()
+        try:
+            self.run.finish()
+        finally:
+            shutil.rmtree(folder / "logs", ignore_errors=True)
+            for link in folder.parent.glob("debug*.log"):
+                if link.is_symlink() and not link.exists():
+                    link.unlink()
         if self.mode == "online":  # what was sent needs no copy here, of killed attempts neither
             remove(self.identity, "run")
         return folder

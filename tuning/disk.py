@@ -36,7 +36,7 @@ MOMENTS = {"adamw": 2, "adam": 2, "sgd": 1}
 #: Bytes, as measured on real runs of the smoke recipes (tests/tuning/test_disk.py holds them to
 #: it): a tensor's entry in a safetensors file, what is recorded of an epoch, a judged picture's row
 #: of predictions, or of the proxy labels; and a run's other files, W&B's among them.
-ENTRY, EPOCH, ROW, FILES = 160, 2_000, 400, 200_000
+ENTRY, EPOCH, ROW, FILES = 160, 2_000, 400, 50_000
 #: Trials are drawn at random, so many, to meet the space's largest network.
 DRAWS = 24
 

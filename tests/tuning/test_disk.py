@@ -11,6 +11,7 @@ from training.checkpoint import Checkpoints
 from training.launch import launch, prepare
 from training.overrides import override
 from training.recipes import RECIPES, recipe
+from training.tracking.sync import sync
 from tuning import disk
 from tuning.disk import Need, check, checkpoint, of_run, of_sweep, used
 from tuning.sweep import Sweep
@@ -32,6 +33,7 @@ def test_what_a_real_trial_writes_is_what_was_foretold(sweep, monkeypatch):
     need = of_run(config)
     run = prepare(config)
     launch(config, run)
+    sync(run, None, "offline", lambda _: None)  # as when a trial has ended
     weights = size_of(*run.glob("*/weights"))
     assert weights == pytest.approx(need.weights, rel=0.05)
     for stage in ("teacher", "student"):

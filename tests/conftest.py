@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +24,7 @@ from data_sharding.schema import (
     sha256_file,
     write_atomic,
 )
+from training.leave import leave
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -42,10 +41,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     after all tests have passed. What is to be done at the end is done; the rest is left.
     """
     if SESSION in config.stash:
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(int(config.stash[SESSION].exitstatus))
+        leave(int(config.stash[SESSION].exitstatus))
 
 
 SESSION = pytest.StashKey[pytest.Session]()

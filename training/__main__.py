@@ -34,6 +34,7 @@ from typing import Annotated
 
 import typer
 
+from training import leave
 from training.config import Config
 from training.interrupt import EXIT_CODE, Interrupted
 from training.overrides import override
@@ -150,4 +151,4 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    leave.run(main, sys.argv[1:])

@@ -44,6 +44,7 @@ from typing import Annotated
 
 import typer
 
+from training import leave
 from training.interrupt import EXIT_CODE, Interrupted
 
 #: First words that are no recipe, and where their commands are.
@@ -143,4 +144,4 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    leave.run(main, sys.argv[1:])
